@@ -1,0 +1,40 @@
+# Every target is one line that calls the tool; `make` alone lists them. .venv is made on first use from constraints.txt.
+PYTHON ?= python3
+RUN := .venv/bin/python
+JOB := resources/bronze_to_silver.job.yml
+DEMO := .demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo generate check run test lint bench clean
+
+help:      ## this list
+	@awk -F':[^#]*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
+	@$(RUN) -m example demo --workspace $(DEMO)
+generate: .venv/run.stamp  ## write resources/*.job.yml from bundle/execution_table.yml
+	@$(RUN) -m generator generate
+check: .venv/run.stamp     ## fail when resources/ is not what generate would write
+	@$(RUN) -m generator check
+run: .venv/run.stamp       ## run the generated job in the demo's workspace
+	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
+test: .venv/test.stamp     ## every test
+	@$(RUN) -m pytest
+lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && $(RUN) -m generator check
+bench: .venv/test.stamp    ## the measurements of benchmarks/README.md
+	@$(RUN) -m benchmarks
+clean:     ## remove .venv, the demo's workspace and what was built
+	rm -rf .venv $(DEMO) dist
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "laketasks needs Python 3.11 or newer with the venv module; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(RUN) -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+
+# One stamp for each dependency group: made anew when the pins or the project change.
+.venv/%.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing the pinned packages of group '$*' into .venv ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group $* --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""The wheel that a generated job runs: loaders, run log, summary."""

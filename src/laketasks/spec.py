@@ -1,0 +1,363 @@
+"""What a task is told: one row of execution_table (LoadSpec) and the run it belongs to (RunContext).
+
+The generator writes these as the named parameters of a `python_wheel_task`, the task reads them back.
+Parameters are strings; a list or a map travels as JSON; a value that is its default does not travel.
+Standard library only: the generator and localjobs import this module too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import datetime, timedelta, timezone
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
+LOAD_TYPES = ("full", "incremental")
+EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
+JOB_PARAMETERS = ("full_refresh", "override_guards", "reconcile", "reload_from")
+
+_UNITS = ("second", "minute", "hour", "day", "week")
+
+
+class SpecError(ValueError):
+    """Parameters or a configuration that cannot be read; `problems` holds every reason."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+# --- values: each reader takes what JSON gave and returns the value, or raises ValueError with what it expected ---
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"expected one of {', '.join(words)}, found {value!r}{did_you_mean(value, words)}")
+        return str(value)
+
+    return read
+
+
+def _column(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"expected a column name, found {value!r}")
+    return value
+
+
+def _columns(value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    names = tuple(_column(name) for name in listed)
+    doubled = sorted({name for name in names if [n.lower() for n in names].count(name.lower()) > 1})
+    if doubled:
+        raise ValueError(f"names {', '.join(doubled)} twice")
+    return names
+
+
+def _condition(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"expected a SQL condition, found {value!r}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, found {value!r}")
+    return value
+
+
+def _ratio(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"expected a number from 0 to 1, found {value!r}")
+    return float(value)
+
+
+def _duration(value: object) -> str:
+    if not isinstance(value, str) or parse_duration(value) is None:
+        raise ValueError(f"expected a number and a unit such as '2 days' or '90 minutes', found {value!r}")
+    return value
+
+
+def _instant(value: object) -> str:
+    if not isinstance(value, str) or parse_instant(value) is None:
+        raise ValueError(f"expected a timestamp such as '1900-01-01' or '2024-05-01T06:00:00Z', found {value!r}")
+    return value
+
+
+def _expectations(value: object) -> dict[str, dict[str, str]]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected an object with {', '.join(EXPECTATION_KINDS)}, found {value!r}")
+    for kind, rules in value.items():
+        if kind not in EXPECTATION_KINDS:
+            raise ValueError(f"unknown kind {kind!r}{did_you_mean(kind, EXPECTATION_KINDS)}")
+        if not isinstance(rules, Mapping) or not all(isinstance(rule, str) and rule.strip() for rule in rules.values()):
+            raise ValueError(f"{kind}: expected an object of name: SQL condition, found {rules!r}")
+    return {kind: dict(rules) for kind, rules in value.items()}
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """The nearest of the known words as a question to append to a message, or nothing."""
+    near = get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """`2 days` as a timedelta; None when it is not `<whole number> <second|minute|hour|day|week>[s]`."""
+    match = re.fullmatch(r"(\d{1,9}) (\w+?)s?", text.strip())
+    if match is None or match[2] not in _UNITS:
+        return None
+    return timedelta(**{match[2] + "s": int(match[1])})
+
+
+def parse_instant(text: str) -> datetime | None:
+    """An ISO 8601 date or timestamp, UTC where it names no zone; None when it is not one."""
+    try:
+        moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _key(read: Callable[[object], Any], default: Any) -> Any:  # noqa: ANN401
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"read": read})
+    return field(default=default, metadata={"read": read})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdcSourceConfig:
+    """How a source speaks and what the loader does about it; docs/cdc_source_config.md explains each key.
+
+    An empty tuple or string means "not given": the loader then takes the default that depends on the source.
+    """
+
+    source_mode: str = _key(_one_of("state", "snapshot", "fivetran_history", "events", "cdf"), "state")
+    sequence_by: tuple[str, ...] = _key(_columns, ())
+    watermark: str = _key(_column, "")
+    apply_as_deletes: str = _key(_condition, "")
+    delete_mode: str = _key(_one_of("soft", "hard", "ignore", "new_record"), "soft")
+    on_missing: str = _key(_one_of("ignore", "close", "soft", "hard"), "ignore")
+    column_list: tuple[str, ...] = _key(_columns, ())
+    except_column_list: tuple[str, ...] = _key(_columns, ())
+    track_history_column_list: tuple[str, ...] = _key(_columns, ())
+    track_history_except_column_list: tuple[str, ...] = _key(_columns, ())
+    ignore_null_updates: bool = _key(_flag, False)
+    where: str = _key(_condition, "")
+    lookback: str = _key(_duration, "0 seconds")
+    on_null_key: str = _key(_one_of("fail", "quarantine", "null_safe"), "fail")
+    on_conflict: str = _key(_one_of("fail", "latest"), "fail")
+    on_null_sequence: str = _key(_one_of("fail", "include", "exclude"), "fail")
+    on_empty_source: str = _key(_one_of("fail", "allow"), "fail")
+    max_delete_ratio: float = _key(_ratio, 0.5)
+    schema_evolution: str = _key(_one_of("add_columns", "fail", "drop_columns"), "add_columns")
+    expectations: dict[str, dict[str, str]] = _key(_expectations, {})
+    first_version_from: str = _key(_instant, "")
+    insert_only: bool = _key(_flag, False)
+    reconcile: bool = _key(_flag, False)
+    replace_where: str = _key(_condition, "")
+    cluster_by: tuple[str, ...] = _key(_columns, ())
+    unknown_member: bool = _key(_flag, False)
+
+    def to_dict(self) -> dict[str, object]:
+        """The keys that differ from their defaults, by name."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != _default(f)}
+
+
+def parse_config(document: object) -> tuple[CdcSourceConfig, list[str]]:
+    """Read `cdc_source_config` (JSON text, or the object itself): the configuration, and every problem found.
+
+    A key that has a problem keeps its default in the returned configuration. None and '' mean `{}`.
+    """
+    if isinstance(document, str):
+        try:
+            document = json.loads(document, object_pairs_hook=_no_doubles) if document.strip() else {}
+        except ValueError as error:
+            return CdcSourceConfig(), [f"not valid JSON: {error}"]
+    if document is None:
+        document = {}
+    if not isinstance(document, Mapping):
+        return CdcSourceConfig(), [f"expected a JSON object, found {type(document).__name__}"]
+    readers = {f.name: f.metadata["read"] for f in fields(CdcSourceConfig)}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, value in document.items():
+        if key not in readers:
+            problems.append(f"unknown key {key!r}{did_you_mean(key, readers)}")
+        elif value is not None:
+            try:
+                values[key] = readers[key](value)
+            except ValueError as error:
+                problems.append(f"{key}: {error}")
+    return CdcSourceConfig(**values), problems
+
+
+def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = [name for name, _ in pairs]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"key {', '.join(doubled)} stands twice")
+    return dict(pairs)
+
+
+# --- parameters: dataclass <-> named parameters ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """One row of execution_table as a task gets it. Table names have three levels, unquoted."""
+
+    execution_pipeline: str
+    target_table: str
+    source_table: str = ""
+    sql_file_path: str = ""
+    load_type: str = "full"
+    business_key_columns: tuple[str, ...] = ()
+    primary_key_columns: tuple[str, ...] = ()
+    cdc_source_config: CdcSourceConfig = field(default_factory=CdcSourceConfig)
+    src_system: str = ""
+    comment: str = ""
+
+    def to_parameters(self) -> dict[str, str]:
+        return _to_parameters(self)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> LoadSpec:
+        """Read the spec from a task's named parameters, ignoring names that are not its own; raises SpecError."""
+        return _from_parameters(cls, parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """The run a load belongs to. `attempt` counts from 1; `catalogs` maps bundle variable -> catalog of the target.
+
+    The last four are job parameters, which the Jobs service adds to every task: a comma-separated list of
+    task keys or `all`, except `reload_from`, a timestamp.
+    """
+
+    job_run_id: str
+    task_key: str
+    run_log: str
+    attempt: int = 1
+    job_start_time: str = ""
+    catalogs: dict[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    full_refresh: str = ""
+    override_guards: str = ""
+    reconcile: str = ""
+    reload_from: str = ""
+
+    def to_parameters(self) -> dict[str, str]:
+        return _to_parameters(self)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> RunContext:
+        """Read the context from a task's named parameters, ignoring names that are not its own; raises SpecError."""
+        return _from_parameters(cls, parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummarySpec:
+    """What `run_summary` is told: its run, how many tables the job loads, and the rows that were left out of it.
+
+    `skipped` maps table -> execution_pipeline that no runner is known for.
+    """
+
+    job_run_id: str
+    run_log: str
+    tables: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    full_refresh: str = ""
+    override_guards: str = ""
+    reconcile: str = ""
+
+    def to_parameters(self) -> dict[str, str]:
+        return _to_parameters(self)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> SummarySpec:
+        """Read the spec from a task's named parameters, ignoring names that are not its own; raises SpecError."""
+        return _from_parameters(cls, parameters)
+
+
+def names_task(parameter: str, task_key: str) -> bool:
+    """Whether a job parameter (empty, `all`, or task keys separated by commas) names this task."""
+    named = {key.strip() for key in parameter.split(",")}
+    return "all" in named or task_key in named
+
+
+_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec)
+
+
+def _to_parameters(spec: LoadSpec | RunContext | SummarySpec) -> dict[str, str]:
+    return {f.name: _text(getattr(spec, f.name)) for f in fields(spec) if getattr(spec, f.name) != _default(f)}
+
+
+def _from_parameters(cls: type[_T], parameters: Mapping[str, str]) -> _T:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for f in fields(cls):
+        if f.name in parameters:
+            try:
+                values[f.name] = _READERS[str(f.type)](parameters[f.name])
+            except ValueError as error:
+                problems.append(f"--{f.name}: {error}")
+        elif _default(f) is MISSING:
+            problems.append(f"--{f.name}: required")
+    if problems:
+        raise SpecError(problems)
+    return cls(**values)
+
+
+def _default(f: Field[Any]) -> object:
+    return f.default_factory() if f.default_factory is not MISSING else f.default
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, CdcSourceConfig):
+        value = value.to_dict()
+    return json.dumps(_plain(value), ensure_ascii=False, sort_keys=True)
+
+
+def _read_config(text: str) -> CdcSourceConfig:
+    config, problems = parse_config(text)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return config
+
+
+def _read_names(text: str) -> tuple[str, ...]:
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise ValueError(f"expected a JSON array of names, found {text!r}")
+    return _columns(value)
+
+
+def _read_map(text: str) -> dict[str, str]:
+    value = json.loads(text)
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise ValueError(f"expected a JSON object of strings, found {text!r}")
+    return value
+
+
+def _read_flag(text: str) -> bool:
+    return _flag({"true": True, "false": False}.get(text.lower(), text))
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "str": str,
+    "int": int,
+    "bool": _read_flag,
+    "tuple[str, ...]": _read_names,
+    "dict[str, str]": _read_map,
+    "CdcSourceConfig": _read_config,
+}
