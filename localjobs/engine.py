@@ -1,0 +1,132 @@
+"""The engine that a run's tasks share: a Spark Connect server of this machine, and what it must know of a workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_START_SECONDS = 60.0
+_LISTENS = re.compile(r"Spark Connect server on [\d.]+:(\d+)")
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+class EngineError(Exception):
+    """The engine did not start; the message says why and where its log is."""
+
+
+@contextmanager
+def sail(catalogs: Sequence[str], log: Path) -> Iterator[str]:
+    """Run a Sail server with these in-memory catalogs and yield the remote of a new session on it.
+
+    Its tables live in that session only, so everything that belongs together uses this one remote. The first
+    catalog is the default one. The server ends with the block, and with this process however that ends.
+    """
+    with log.open("wb") as output:
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_GUARD), *_sail_command()],
+            env=os.environ | _sail_environment(catalogs),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the run, which still needs the server to interrupt operations
+        )
+    try:
+        yield f"sc://127.0.0.1:{_port(guard, log)}/;session_id={uuid.uuid4()}"
+    finally:
+        guard.terminate()
+        guard.communicate()
+
+
+def _sail_command() -> list[str]:
+    return [sys.executable, "-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", "0"]
+
+
+def _sail_environment(catalogs: Sequence[str]) -> dict[str, str]:
+    listed = (f'{{name={json.dumps(name)},type="memory",initial_database=["default"]}}' for name in catalogs)
+    return {
+        "SAIL_CATALOG__LIST": f"[{','.join(listed)}]",
+        "SAIL_CATALOG__DEFAULT_CATALOG": catalogs[0],
+        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),  # an idle session would take its catalogs with it
+        "RUST_LOG": "warn,sail_cli=info",  # the info line names the port
+    }
+
+
+def _port(server: subprocess.Popen[bytes], log: Path) -> int:
+    """The port that the server accepts connections on, once it does."""
+    give_up = time.monotonic() + _START_SECONDS
+    while time.monotonic() < give_up and server.poll() is None:
+        listens = _LISTENS.search(log.read_text(errors="replace"))
+        if listens and _accepts(int(listens[1])):
+            return int(listens[1])
+        time.sleep(0.02)
+    reason = f"exited with code {server.returncode}" if server.returncode is not None else "did not answer"
+    raise EngineError(f"the Sail server {reason} within {_START_SECONDS:.0f} s; its output: {log}")
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+# --- what a session must know of a workspace ---
+
+
+def prepare(spark: SparkSession, workspace: Path, schemas: Iterable[tuple[str, str]]) -> int:
+    """Create these (catalog, schema) in their folders, register every Delta table found in them; returns how many.
+
+    Folders of staging tables that an interrupted load left behind are removed.
+    """
+    tables = 0
+    for catalog, schema in schemas:
+        folder = workspace.absolute() / catalog / schema
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{_quoted(catalog)}.{_quoted(schema)}"
+        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name} LOCATION {_literal(folder)}")
+        for table in _tables(folder):
+            location = _literal(table)
+            spark.sql(f"CREATE TABLE IF NOT EXISTS {name}.{_quoted(table.name)} USING delta LOCATION {location}")
+            tables += 1
+    return tables
+
+
+def found_schemas(workspace: Path, catalogs: Iterable[str]) -> list[tuple[str, str]]:
+    """The (catalog, schema) of these catalogs that have a folder with a Delta table in it."""
+    return sorted({(c, log.parent.parent.name) for c in catalogs for log in (workspace / c).glob("*/*/_delta_log")})
+
+
+def is_staging(table: str) -> bool:
+    """Whether this is the name of a table that a load makes for itself and drops at its end."""
+    return table.startswith("_laketasks_") or "__laketasks_stage" in table
+
+
+def _tables(folder: Path) -> list[Path]:
+    tables = sorted(log.parent for log in folder.glob("*/_delta_log"))
+    for table in filter(lambda t: is_staging(t.name), tables):
+        shutil.rmtree(table, ignore_errors=True)
+    return [table for table in tables if not is_staging(table.name)]
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
+
+
+def _literal(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
