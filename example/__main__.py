@@ -1,0 +1,7 @@
+"""`python -m example`."""
+
+import sys
+
+from example.cli import main
+
+sys.exit(main())
