@@ -9,12 +9,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from localjobs.problem import ProblemsError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,16 +28,23 @@ _LISTENS = re.compile(r"Spark Connect server on [\d.]+:(\d+)")
 _GUARD = Path(__file__).with_name("guard.py")
 
 
-class EngineError(Exception):
-    """The engine did not start; the message says why and where its log is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A server and one session on it, which everything that belongs together uses: its tables live there only."""
+
+    remote: str
+    log: Path
+    server: subprocess.Popen[bytes]
+
+    def runs(self) -> bool:
+        return self.server.poll() is None
 
 
 @contextmanager
-def sail(catalogs: Sequence[str], log: Path) -> Iterator[str]:
-    """Run a Sail server with these in-memory catalogs and yield the remote of a new session on it.
+def sail(catalogs: Sequence[str], log: Path) -> Iterator[Engine]:
+    """Run a Sail server with these in-memory catalogs, of which the first is the default one.
 
-    Its tables live in that session only, so everything that belongs together uses this one remote. The first
-    catalog is the default one. The server ends with the block, and with this process however that ends.
+    The server ends with the block, and with this process however that ends.
     """
     with log.open("wb") as output:
         guard = subprocess.Popen(
@@ -45,7 +56,8 @@ def sail(catalogs: Sequence[str], log: Path) -> Iterator[str]:
             start_new_session=True,  # Ctrl-C is for the run, which still needs the server to interrupt operations
         )
     try:
-        yield f"sc://127.0.0.1:{_port(guard, log)}/;session_id={uuid.uuid4()}"
+        remote = f"sc://127.0.0.1:{_port(guard, log)}/;session_id={uuid.uuid4()}"
+        yield Engine(remote=remote, log=log, server=guard)
     finally:
         guard.terminate()
         guard.communicate()
@@ -74,7 +86,7 @@ def _port(server: subprocess.Popen[bytes], log: Path) -> int:
             return int(listens[1])
         time.sleep(0.02)
     reason = f"exited with code {server.returncode}" if server.returncode is not None else "did not answer"
-    raise EngineError(f"the Sail server {reason} within {_START_SECONDS:.0f} s; its output: {log}")
+    raise ProblemsError([f"the Sail server {reason} within {_START_SECONDS:.0f} s; its output: {log}"])
 
 
 def _accepts(port: int) -> bool:
@@ -86,6 +98,36 @@ def _accepts(port: int) -> bool:
 
 
 # --- what a session must know of a workspace ---
+
+
+@contextmanager
+def plain_path(workspace: Path) -> Iterator[Path]:
+    """The workspace under a path that Sail takes as it is.
+
+    Sail writes `a b` to a folder `a%20b`, so a workspace with such characters is reached through a link.
+    """
+    if re.fullmatch(r"[\w./'-]+", str(workspace.absolute()), re.ASCII):
+        yield workspace.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="localjobs_") as folder:
+        link = Path(folder) / "workspace"
+        link.symlink_to(workspace.absolute())
+        yield link
+
+
+def prepare_workspace(remote: str, workspace: str, schemas: list[tuple[str, str]]) -> None:
+    """`prepare` in a process of its own."""
+    from pyspark.sql import SparkSession
+
+    tables = prepare(SparkSession.builder.remote(remote).getOrCreate(), Path(workspace), schemas)
+    sys.stdout.write(f"{len(schemas)} schemas, {tables} tables registered\n")
+
+
+def interrupt(remote: str, tag: str) -> None:
+    """Stop every operation of this tag on the server; one goes on there when only its client is killed."""
+    from pyspark.sql import SparkSession
+
+    SparkSession.builder.remote(remote).getOrCreate().interruptTag(tag)
 
 
 def prepare(spark: SparkSession, workspace: Path, schemas: Iterable[tuple[str, str]]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,6 +114,8 @@ def _task(number: int, entry: object, problems: list[str]) -> Task:
         problems.append(f"task number {number}: has no task_key")
         return Task(task_key="", body=nothing)
     place = f"task {entry['task_key']}"
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", entry["task_key"]):
+        problems.append(f"{place}: a task_key has 1 to 100 of the characters A-Z a-z 0-9 _ -")
     return Task(
         task_key=entry["task_key"],
         body=_body(entry, place, problems) or nothing,

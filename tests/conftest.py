@@ -27,8 +27,8 @@ CATALOGS = ("dev_bronze", "dev_silver")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
-    with sail(CATALOGS, tmp_path_factory.mktemp("sail") / "sail.log") as remote, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "SPARK_REMOTE", remote)
+    with sail(CATALOGS, tmp_path_factory.mktemp("sail") / "sail.log") as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "SPARK_REMOTE", engine.remote)
         session = SparkSession.builder.getOrCreate()
         yield session
         session.stop()  # before the server ends: a client that finds it gone retries for minutes

@@ -1,0 +1,159 @@
+"""The run record: what the Jobs API's `runs/get` would say of this run, kept current in one JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from localjobs.job import ConditionTask, Job, Task
+
+_WRITING_SHARE = 20  # a large record may take this part of a run's time: one twentieth
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskRun:
+    """A task in a run, as of its latest attempt. Times are milliseconds; `attempt_number` counts from 0."""
+
+    task: Task
+    run_id: int = 0
+    attempt_number: int = 0
+    life_cycle_state: str = "BLOCKED"
+    result_state: str = ""
+    state_message: str = ""
+    start_time: int = 0
+    end_time: int = 0
+    outcome: str = ""
+    cpu_seconds: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        return self.life_cycle_state == "TERMINATED"
+
+    @property
+    def seconds(self) -> float:
+        """How long the latest attempt took; 0 for one that never started."""
+        return (self.end_time - self.start_time) / 1000 if self.start_time and self.end_time else 0.0
+
+    def document(self) -> dict[str, Any]:
+        """One element of `tasks` in `runs/get`; `output_path` and `cpu_seconds` are additions of ours."""
+        task = self.task
+        return {
+            "run_id": self.run_id,
+            "task_key": task.task_key,
+            "attempt_number": self.attempt_number,
+            "run_if": task.run_if,
+            "state": state(self.life_cycle_state, self.result_state, self.state_message),
+            "start_time": self.start_time,
+            "end_time": self.end_time,
+            "execution_duration": round(self.seconds * 1000),
+            "timeout_seconds": task.timeout_seconds,
+            **self._body(),
+            "output_path": f"{task.task_key}.log",
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+    def _body(self) -> dict[str, Any]:
+        body = self.task.body
+        if isinstance(body, ConditionTask):
+            outcome = {"outcome": self.outcome} if self.outcome else {}
+            return {"condition_task": {"left": body.left, "op": body.op, "right": body.right, **outcome}}
+        parameters = {"parameters": list(body.parameters)} if body.parameters else {}
+        named = {"named_parameters": dict(body.named_parameters)} if body.named_parameters else {}
+        wheel = {"package_name": body.package_name, "entry_point": body.entry_point}
+        return {"python_wheel_task": wheel | parameters | named}
+
+
+def state(life_cycle_state: str, result_state: str, message: str) -> dict[str, str]:
+    """A `state` of the Jobs API; a result stands in it only once there is one."""
+    result = {"result_state": result_state} if result_state else {}
+    return {"life_cycle_state": life_cycle_state, **result, "state_message": message}
+
+
+@dataclass(slots=True, kw_only=True)
+class RunRecord:
+    """The record of one run and the file it is kept in."""
+
+    file: Path
+    run_id: int
+    job_id: int
+    job: Job
+    start: datetime
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    runs: dict[str, TaskRun] = field(init=False)
+    life_cycle_state: str = "RUNNING"
+    result_state: str = ""
+    state_message: str = ""
+    end_time: int = 0
+    _texts: dict[str, str] = field(init=False)
+    _edges: dict[str, str] = field(init=False)
+    _changed: dict[str, None] = field(init=False)
+    _next_write: float = 0.0
+
+    def __post_init__(self) -> None:
+        tasks = self.job.tasks
+        self.runs = {t.task_key: TaskRun(task=t, run_id=self.attempt_id(n, 0)) for n, t in enumerate(tasks)}
+        self._edges = {task.task_key: json.dumps(_depends_on(task)) for task in tasks}
+        self._texts = {}
+        self._changed = dict.fromkeys(self.runs)
+
+    def attempt_id(self, task_number: int, attempt_number: int) -> int:
+        """A run id for one attempt of a task, exact as a JSON number everywhere (below 2 ** 53)."""
+        return self.run_id * 10_000 + (attempt_number * len(self.job.tasks) + task_number + 1) % 10_000
+
+    def touch(self, task_key: str) -> None:
+        """Note that this task changed since the last write."""
+        self._changed[task_key] = None
+
+    def write(self, *, now: bool) -> None:
+        """Replace the file when something changed; without `now`, large records only now and then."""
+        began = time.monotonic()
+        if not self._changed or (began < self._next_write and not now):
+            return
+        for key in self._changed:
+            own = json.dumps(self.runs[key].document(), ensure_ascii=False)
+            self._texts[key] = f'{own[:-1]}, "depends_on": {self._edges[key]}}}'
+        self._changed.clear()
+        head = json.dumps(self._head(), ensure_ascii=False, indent=1)
+        tasks = ",\n  ".join(self._texts[key] for key in self.runs)
+        _replace(self.file, f'{head[:-2]},\n "tasks": [\n  {tasks}\n ]\n}}\n')
+        self._next_write = began + (time.monotonic() - began) * _WRITING_SHARE
+
+    def end(self, result_state: str, message: str, end_time: int) -> None:
+        """Note how the run ended, and write."""
+        self.life_cycle_state, self.result_state, self.state_message = "TERMINATED", result_state, message
+        self.end_time = end_time
+        self._changed.update(dict.fromkeys(self.runs))
+        self.write(now=True)
+
+    def _head(self) -> dict[str, Any]:
+        start = int(self.start.timestamp() * 1000)
+        given = self.job.parameters
+        return {
+            "job_id": self.job_id,
+            "run_id": self.run_id,
+            "run_name": self.job.name,
+            "run_type": "JOB_RUN",
+            "trigger": "ONE_TIME",
+            "state": state(self.life_cycle_state, self.result_state, self.state_message),
+            "start_time": start,
+            "end_time": self.end_time,
+            "run_duration": self.end_time - start if self.end_time else 0,
+            "job_parameters": [{"name": n, "default": self.defaults.get(n, v), "value": v} for n, v in given.items()],
+        }
+
+
+def _depends_on(task: Task) -> list[dict[str, str]]:
+    listed = task.depends_on
+    return [{"task_key": d.task_key, **({"outcome": d.outcome} if d.outcome else {})} for d in listed]
+
+
+def _replace(file: Path, text: str) -> None:
+    draft = file.with_suffix(".tmp")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, file)  # noqa: PTH105 - a reader sees the old record or the new one

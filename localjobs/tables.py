@@ -1,0 +1,58 @@
+"""Which tables the load tasks of a job name, so that the engine knows their catalogs and schemas beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
+from localjobs.job import Job, WheelTask
+
+PACKAGE = "laketasks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Catalogs, (catalog, schema) and run logs, each once and in order."""
+
+    catalogs: tuple[str, ...]
+    schemas: tuple[tuple[str, str], ...]
+    run_logs: tuple[str, ...]
+
+
+def names_of(job: Job) -> tuple[Names, list[str]]:
+    """The names in the tasks of a job whose references are filled in, and what cannot be read of them."""
+    tables: list[str] = []
+    catalogs: set[str] = set()
+    run_logs: set[str] = set()
+    problems: list[str] = []
+    for key, entry_point, parameters in _calls(job):
+        try:
+            if entry_point == "load":
+                spec, context = LoadSpec.from_parameters(parameters), RunContext.from_parameters(parameters)
+                tables += [spec.target_table, spec.source_table]
+                catalogs.update(context.catalogs.values())
+                run_logs.add(context.run_log)
+            else:
+                run_logs.add(SummarySpec.from_parameters(parameters).run_log)
+        except SpecError as error:
+            problems += [f"task {key}: {problem}" for problem in error.problems]
+    schemas = sorted(set(_schemas([*tables, *run_logs])))
+    catalogs.update(catalog for catalog, _ in schemas)
+    names = Names(catalogs=tuple(sorted(catalogs)), schemas=tuple(schemas), run_logs=tuple(sorted(run_logs)))
+    return names, problems
+
+
+def _calls(job: Job) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    for task in job.tasks:
+        body = task.body
+        if isinstance(body, WheelTask) and body.package_name == PACKAGE and body.entry_point in ("load", "summarize"):
+            yield task.task_key, body.entry_point, body.named_parameters
+
+
+def _schemas(tables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of names of three levels; beside a SQL file, a source's name is a label and may be anything."""
+    for table in tables:
+        levels = table.split(".")
+        if len(levels) == 3 and all(levels):
+            yield levels[0], levels[1]

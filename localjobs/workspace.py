@@ -1,0 +1,46 @@
+"""A workspace's folder: one run at a time in it, and each run's own folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from localjobs.problem import ProblemsError
+
+
+@contextmanager
+def locked(workspace: Path) -> Iterator[None]:
+    """Create the workspace where there is none and keep other runs out of it.
+
+    The kernel holds the lock and gives it back however this process ends.
+    """
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        lock = os.open(workspace / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ProblemsError([f"{workspace}: cannot be the workspace's folder: {error.strerror}"]) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        yield
+    except BlockingIOError:
+        holder = os.read(lock, 100).decode() or "unknown"
+        problem = f"{workspace}: another run works here (process {holder}); wait for it or take another --workspace"
+        raise ProblemsError([problem]) from None
+    finally:
+        os.close(lock)
+
+
+def new_run_folder(workspace: Path, start: datetime) -> tuple[int, Path]:
+    """The run's id, which is its start in UTC as yymmddhhmmss or the next free number, and its folder."""
+    run_id = int(start.strftime("%y%m%d%H%M%S"))
+    while (workspace / "runs" / str(run_id)).exists():
+        run_id += 1
+    folder = workspace / "runs" / str(run_id)
+    folder.mkdir(parents=True)
+    return run_id, folder
