@@ -169,7 +169,7 @@ STORIES: Mapping[str, Story] = {
             Change(pick=value("d_date_sk", EVENING_DATE_SK), after={"d_current_day": constant("Y")}),
         ),
     ),
-    "store_sales": _fact("ss", "ss_ticket_number", "ss_sold_date_sk", {"ss_coupon_amt": lower(50)}),
+    "store_sales": _fact("ss", "ss_ticket_number", "ss_sold_date_sk", {"ss_net_paid": lower(10)}),
     "catalog_sales": _fact("cs", "cs_order_number", "cs_sold_date_sk", {"cs_ext_ship_cost": lower(20)}),
     "web_sales": _fact("ws", "ws_order_number", "ws_sold_date_sk", {"ws_quantity": minus(1)}),
     "store_returns": _returns("sr_ticket_number", {"sr_fee": lower(50)}),
