@@ -1,0 +1,1 @@
+"""From execution_table to a job file: `python -m generator --help`."""

@@ -1,0 +1,143 @@
+"""The five arrows in a row: from files to the texts of the job files. Reads, writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.checks import Context, check, is_below
+from generator.document import Bundle, Document, make_document
+from generator.jobs_api import load_types
+from generator.limits import document_problems
+from generator.model import Entry, read_entries
+from generator.plan import Plan, make_plans
+from generator.problem import Problem, errors, in_order
+from generator.render import SUFFIX, Header, generated, is_generated, render
+from generator.settings import SettingsFile, check_settings, read_settings, read_variables
+from generator.source import read_rows, read_sql
+
+_TEMPLATE = Path("templates") / "job.yml.j2"
+_OWN_TEMPLATE = Path(__file__).parent.parent / "bundle" / _TEMPLATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line names; `source` is None for the settings' execution_table."""
+
+    settings: Path
+    source: Path | None
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """All that one set of rows makes. `texts` is by file name; `stale` are generated files whose layer is gone."""
+
+    entries: tuple[Entry, ...]
+    context: Context
+    documents: tuple[Document, ...]
+    texts: Mapping[str, str]
+    stale: tuple[str, ...]
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        return tuple(document.plan for document in self.documents)
+
+
+def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
+    """Make the texts, or say everything that stands in the way; warnings come with both."""
+    found, problems = read_settings(options.settings, _shown(options.settings))
+    if found is None:
+        return None, in_order(problems)
+    root = _root(options.settings)
+    types = load_types()
+    variables, unread = read_variables(root / "databricks.yml", _shown(root / "databricks.yml"))
+    problems = (*problems, *unread, *check_settings(found, types, variables))
+
+    source = options.source or options.settings.parent / found.settings.execution_table
+    raw, unread = read_rows(source, _shown(source))
+    entries, unreadable = read_entries(raw)
+    sql = read_sql(options.settings.parent, _sql_paths(entries))
+    context = Context(settings=found, sql=sql)
+    problems = (*problems, *unread, *unreadable)
+    if raw:
+        problems = (*problems, *check(entries, context))
+    elif not unread:
+        problems = (*problems, Problem(file=_shown(source), what="holds no rows", remedy="write one for each table"))
+    if errors(problems):
+        return None, in_order(problems)
+
+    plans, limits = make_plans(entries, context)
+    problems = (*problems, *limits)
+    if errors(problems):
+        return None, in_order(problems)
+    bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
+    documents = tuple(make_document(plan, found.settings, bundle, types) for plan in plans)
+    problems = (*problems, *(p for document in documents for p in document_problems(document, context, types)))
+    header = _header(options, found, source, root)
+    names = {f"{document.plan.layer}{SUFFIX}": document for document in documents}
+    problems = (*problems, *_in_the_way(options.out, names))
+    if errors(problems):
+        return None, in_order(problems)
+    template = _template(options.settings)
+    texts = {name: render(document, template, header) for name, document in names.items()}
+    stale = tuple(name for name in generated(options.out, header.settings) if name not in texts)
+    made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale)
+    return made, in_order(problems)
+
+
+def _root(settings: Path) -> Path:
+    """The bundle's root: where databricks.yml stands, beside the settings' folder or in it."""
+    folder = settings.resolve().parent
+    return folder if (folder / "databricks.yml").is_file() else folder.parent
+
+
+def _sql_paths(entries: tuple[Entry, ...]) -> list[str]:
+    return [entry.row.sql_file_path for entry in entries if entry.row.sql_file_path and is_below(entry.row.sql_file_path)]
+
+
+def _header(options: Options, found: SettingsFile, source: Path, root: Path) -> Header:
+    settings = _relative(options.settings, root)
+    words = []
+    if settings != "bundle/settings.yml":
+        words.append(f" --settings {settings}")
+    if source.resolve() != (options.settings.parent / found.settings.execution_table).resolve():
+        words.append(f" --source {_relative(source, root)}")
+    if options.out.resolve() != root / "resources":
+        words.append(f" --out {_relative(options.out, root)}")
+    return Header(source=_relative(source, root), settings=settings, options="".join(words))
+
+
+def _wheel(root: Path, out: Path) -> str:
+    """From the job file to the wheel; a folder outside the bundle gets what the bundle's own would."""
+    folder = out.resolve() if out.resolve().is_relative_to(root) else root / "resources"
+    return Path(os.path.relpath(root / "dist", folder)).as_posix() + "/*.whl"
+
+
+def _relative(path: Path, root: Path) -> str:
+    """The path below the root; elsewhere its name alone, so that no file holds a path of one machine."""
+    resolved = path.resolve()
+    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else resolved.name
+
+
+def _shown(path: Path) -> str:
+    """The path as one would type it here."""
+    resolved = path.resolve()
+    return resolved.relative_to(Path.cwd()).as_posix() if resolved.is_relative_to(Path.cwd()) else str(path)
+
+
+def _template(settings: Path) -> str:
+    own = settings.parent / _TEMPLATE
+    return (own if own.is_file() else _OWN_TEMPLATE).read_text(encoding="utf-8")
+
+
+def _in_the_way(out: Path, names: Mapping[str, Document]) -> tuple[Problem, ...]:
+    what = "is in the way: it is not a generated file"
+    hand_written = (name for name in names if (out / name).is_file() and not is_generated(_text(out / name)))
+    return tuple(Problem(file=_shown(out / name), what=what, remedy="rename it, or the layer") for name in hand_written)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,143 @@
+"""The command line: the only place that prints and decides exit codes. 0 fine, 1 problems, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from difflib import unified_diff
+from pathlib import Path
+
+from typing import TYPE_CHECKING
+
+from generator.problem import Problem, as_github, as_json, as_text, errors
+
+if TYPE_CHECKING:
+    from generator.build import Build
+
+DESCRIPTION = """\
+Turn the rows of execution_table into Databricks job files, one for each layer.
+
+Everything wrong with the rows is reported at once; nothing is written unless everything is right.
+"""
+EXAMPLES = """\
+examples:
+  python -m generator generate                          write resources/<layer>.job.yml
+  python -m generator generate --source rows.csv        from other rows
+  python -m generator check                             are the committed files what generate would write?
+  python -m generator check --format github             the same, as annotations of a pull request
+  python -m generator explain dim_customer              what one row becomes: its order, waits and parameters
+
+exit codes: 0 fine, 1 problems found, 2 wrong usage
+"""
+_WRITERS = {"text": as_text, "json": as_json, "github": as_github}
+_REMEDY = "run `python -m generator generate` and commit what it writes"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    from generator.build import Options, build  # pydantic and YAML are not for --help
+
+    made, problems = build(Options(settings=options.settings, source=options.source, out=options.out))
+    if made is None:
+        _report(problems, options.format, "; nothing was written" if options.command == "generate" else " found")
+        return 1
+    code = 0
+    if options.command == "generate":
+        _generate(made, options)
+    elif options.command == "check":
+        different = _check(made, options)
+        problems, code = (*problems, *different), 1 if different else 0
+    else:
+        from generator.explain import explain
+
+        text, unknown = explain(made, options.table)
+        sys.stdout.write(text)
+        problems, code = unknown, 1 if unknown else 0
+    _report(problems, options.format, "")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    add = shared.add_argument
+    add("--settings", type=Path, default=Path("bundle/settings.yml"), help="how rows become jobs (%(default)s)")
+    add("--source", type=Path, metavar="FILE", help="the rows, .yml or .csv (execution_table of the settings)")
+    add("--out", type=Path, default=Path("resources"), help="the folder of the job files (%(default)s)")
+    add("--format", choices=tuple(_WRITERS), default="text", help="how problems are written (%(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m generator",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|explain")
+    for name, text in (
+        ("generate", "write the job files; remove those whose layer is gone"),
+        ("check", "compare the job files with what generate would write; exit 1 and show the difference"),
+        ("explain", "say what one row becomes"),
+    ):
+        command = commands.add_parser(name, parents=[shared], help=text, description=text[:1].upper() + text[1:] + ".")
+        if name == "explain":
+            command.add_argument("table", metavar="TABLE", help="task key, table, or catalog.schema.table")
+    return parser
+
+
+def _generate(made: Build, options: argparse.Namespace) -> None:
+    from generator.render import publish
+
+    publish(options.out, made.texts, made.stale)
+    _result(made, options)
+
+
+def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
+    """Show how each file differs; a problem for each that does."""
+    found: list[Problem] = []
+    for name in sorted({*made.texts, *made.stale}):
+        path = options.out / name
+        old = path.read_text(encoding="utf-8", errors="replace", newline="") if path.is_file() else ""
+        new = made.texts[name] if name in made.texts else ""
+        if old == new:
+            continue
+        what = "differs from what the rows make" if old and new else "is missing" if new else "has no rows any more"
+        found.append(Problem(file=path.as_posix(), line=1, what=what, remedy=_REMEDY))
+        if options.format == "text":
+            sys.stdout.writelines(_difference(old, new, path.as_posix()))
+    if not found:
+        _result(made, options)
+    return tuple(found)
+
+
+def _difference(old: str, new: str, name: str) -> list[str]:
+    """A unified diff; of a file that is new or gone only the headings."""
+    if not (old and new):
+        return [f"--- {name if old else '/dev/null'}\n", f"+++ {name if new else '/dev/null'}\n"]
+    lines = unified_diff(old.splitlines(True), new.splitlines(True), name, f"{name} (generated now)")
+    return [line if line.endswith("\n") else f"{line}\n" for line in lines]
+
+
+def _result(made: Build, options: argparse.Namespace) -> None:
+    from generator.render import SUFFIX, figures
+
+    files = {(options.out / f"{plan.layer}{SUFFIX}").as_posix(): plan for plan in made.plans}
+    if options.format == "json":
+        counts = [
+            {"file": file, "tables": len(p.loads), "orders": len(p.orders), "tasks": len(p.tasks), "edges": p.edges}
+            for file, p in files.items()
+        ]
+        sys.stdout.write(json.dumps({"files": counts}, indent=2) + "\n")
+        return
+    same = " as generated" if options.command == "check" else ""
+    sys.stdout.writelines(f"{file}: {figures(plan)}{',' if same else ''}{same}\n" for file, plan in files.items())
+    if options.command == "generate":
+        sys.stdout.writelines(f"{(options.out / name).as_posix()}: removed, its layer has no rows\n" for name in made.stale)
+
+
+def _report(problems: Sequence[Problem], style: str, closing: str) -> None:
+    if problems:
+        sys.stderr.write(_WRITERS[style](problems))
+    if style == "text" and errors(problems) and closing:
+        count = len(errors(problems))
+        sys.stderr.write(f"{count} problem{'' if count == 1 else 's'}{closing}\n")

@@ -1,0 +1,134 @@
+"""Which words of cdc_source_config go together, with which runner and which load_type; all else is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from laketasks.spec import CdcSourceConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A combination that has no meaning, or one that deserves a second look (`warning`)."""
+
+    what: str
+    remedy: str
+    column: str = "cdc_source_config"
+    severity: str = "error"
+
+
+# Keys that mean something to some runners only.
+ONLY_FOR = {
+    "track_history_column_list": ("scd2",),
+    "track_history_except_column_list": ("scd2",),
+    "first_version_from": ("scd2",),
+    "unknown_member": ("scd1", "scd2"),
+    "insert_only": ("fact_incremental_merge",),
+    "replace_where": ("fact_overwrite",),
+}
+EITHER = (
+    ("column_list", "except_column_list"),
+    ("track_history_column_list", "track_history_except_column_list"),
+)
+ON_MISSING = {"scd1": ("ignore", "soft", "hard"), "scd2": ("ignore", "close", "soft")}
+DELETE_MODE = {
+    "scd1": ("soft", "hard", "ignore"),
+    "scd2": ("soft", "ignore", "new_record"),
+    "fact_incremental_merge": ("soft", "hard", "ignore"),
+}
+INCREMENTAL_MODES = ("state", "events", "cdf", "fivetran_history")
+OVERWRITE_MODES = ("state", "snapshot")
+
+Rule = Callable[[str, str, CdcSourceConfig], Iterator[Refusal]]
+
+
+def combination_problems(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    """
+    >>> config = CdcSourceConfig(insert_only=True)
+    >>> [refusal.what for refusal in combination_problems("scd1", "full", config)]
+    ['insert_only is not for scd1']
+    """
+    for rule in RULES:
+        yield from rule(pipeline, load_type, config)
+
+
+def _keys_of_another_runner(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    given = config.to_dict()
+    for key, pipelines in ONLY_FOR.items():
+        if key in given and pipeline not in pipelines:
+            yield Refusal(what=f"{key} is not for {pipeline}", remedy=f"remove it; it is for {' and '.join(pipelines)}")
+
+
+def _one_of_two(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    for one, other in EITHER:
+        if getattr(config, one) and getattr(config, other):
+            yield Refusal(what=f"{one} and {other} exclude each other", remedy="keep one of them")
+
+
+def _missing_keys(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    word = config.on_missing
+    if word == "ignore":
+        return
+    if config.source_mode != "snapshot":
+        remedy = "set source_mode: snapshot if the source has every key each time, else remove on_missing"
+        yield Refusal(what=f"on_missing: {word} needs a snapshot, source_mode is {config.source_mode}", remedy=remedy)
+    yield from _word("on_missing", word, pipeline, ON_MISSING[pipeline] if pipeline in ON_MISSING else ("ignore",))
+    if config.where:
+        what = f"where with on_missing: {word}: a filtered row would count as vanished"
+        yield Refusal(what=what, remedy="filter in the SQL of the source, or remove one of them")
+
+
+def _deletes(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    words = DELETE_MODE[pipeline] if pipeline in DELETE_MODE else ("soft",)
+    if pipeline not in DELETE_MODE and config.delete_mode != "soft":
+        yield Refusal(what=f"delete_mode is not for {pipeline}", remedy="remove it")
+    elif pipeline in DELETE_MODE:
+        yield from _word("delete_mode", config.delete_mode, pipeline, words)
+
+
+def _word(key: str, word: str, pipeline: str, words: tuple[str, ...]) -> Iterator[Refusal]:
+    if word not in words:
+        yield Refusal(what=f"{key}: {word} is not for {pipeline}", remedy=f"use {' or '.join(words)}")
+
+
+def _drop_columns(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    if config.schema_evolution == "drop_columns" and pipeline != "fact_overwrite":
+        what = f"schema_evolution: drop_columns is not for {pipeline}"
+        yield Refusal(what=what, remedy="use add_columns or fail; only fact_overwrite replaces every row")
+
+
+def _modes(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    mode = config.source_mode
+    if pipeline == "fact_overwrite" and mode not in OVERWRITE_MODES:
+        remedy = "use fact_incremental_merge, or remove source_mode"
+        yield Refusal(what=f"source_mode: {mode} is not for fact_overwrite, which replaces all rows", remedy=remedy)
+    if load_type != "incremental":
+        return
+    if pipeline == "fact_overwrite":
+        remedy = "set load_type full, or use fact_incremental_merge"
+        yield Refusal(column="load_type", what="fact_overwrite reads the whole source each time", remedy=remedy)
+    elif mode not in INCREMENTAL_MODES:
+        what = f"incremental with source_mode: {mode}: a key that was not read would count as vanished"
+        yield Refusal(column="load_type", what=what, remedy="set load_type full, or source_mode state")
+    elif mode == "fivetran_history" and not config.reconcile:
+        what = "incremental with fivetran_history misses ended rows, whose _fivetran_synced stays"
+        yield Refusal(column="load_type", what=what, remedy="add reconcile: true, or set load_type full")
+
+
+def _unseen_deletes(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+    if load_type == "incremental" and config.apply_as_deletes and not config.reconcile and config.source_mode != "cdf":
+        what = "apply_as_deletes in an incremental read: deletes that leave the watermark as it is are not seen"
+        remedy = "add reconcile: true, or now and then run with job parameter reconcile"
+        yield Refusal(what=what, remedy=remedy, severity="warning")
+
+
+RULES: tuple[Rule, ...] = (
+    _keys_of_another_runner,
+    _one_of_two,
+    _missing_keys,
+    _deletes,
+    _drop_columns,
+    _modes,
+    _unseen_deletes,
+)

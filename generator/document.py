@@ -1,0 +1,208 @@
+"""A Plan as the job that the Jobs API takes: its field names, its values, no text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.jobs_api import Types, task_types
+from generator.model import Entry, Row
+from generator.plan import Dependency, Gate, Load, Plan, Summary, Task, Waits
+from generator.settings import PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
+from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
+
+ENVIRONMENT = "laketasks"
+ENVIRONMENT_VERSION = "4"
+JOB_RUN_ID = "{{job.run_id}}"
+# What a task of each type runs on; a type that is not listed needs no compute of the job.
+_ON_ENVIRONMENT = ("python_wheel_task", "spark_python_task", "dbt_task")
+_ON_CLUSTER = (*_ON_ENVIRONMENT, "notebook_task", "spark_jar_task")
+_COMPUTE_FIELDS = ("environment_key", "job_cluster_key", "existing_cluster_id", "new_cluster")
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Where things stand, as the job names them: the folder of SQL files and the wheel."""
+
+    sql_folder: str
+    wheel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A bundle resource with one job, and the plan that it was made from."""
+
+    plan: Plan
+    job: Fields
+
+    @property
+    def content(self) -> Fields:
+        return {"resources": {"jobs": {self.plan.layer: self.job}}}
+
+
+def make_document(plan: Plan, settings: Settings, bundle: Bundle, types: Types) -> Document:
+    """The job of one plan; a list of `depends_on` that tasks share is one object."""
+    writer = _Writer(settings, settings.layer(plan.layer), bundle, types)
+    shared: dict[Waits, list[Fields]] = {}
+    tasks = [writer.task(task, shared) for task in plan.tasks]
+    return Document(plan=plan, job={**_job(plan.layer, writer.layer, bundle), "tasks": tasks})
+
+
+def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
+    """The row as its task gets it. Beside SQL the `src_*` columns are labels and do not travel."""
+    row = entry.row
+    source = "" if row.sql_file_path else _table(settings, row.src_catalog, row.src_schema, row.src_table_name)
+    sql = f"${{workspace.file_path}}/{bundle.sql_folder}{row.sql_file_path}" if row.sql_file_path else ""
+    return LoadSpec(
+        execution_pipeline=row.execution_pipeline,
+        target_table=_table(settings, row.dst_catalog, row.dst_schema, row.dst_table_name),
+        source_table=source,
+        sql_file_path=sql,
+        load_type=row.load_type,
+        business_key_columns=row.business_key_columns,
+        primary_key_columns=row.primary_key_columns,
+        cdc_source_config=entry.config,
+        src_system=row.src_system,
+        comment=row.comment,
+    )
+
+
+def _job(layer: str, settings: LayerSettings, bundle: Bundle) -> Fields:
+    given = dict(settings.job)
+    job: Fields = {"name": layer, "max_concurrent_runs": 1, "queue": {"enabled": True}}
+    own = [{"name": name, "default": ""} for name in JOB_PARAMETERS]
+    job["parameters"] = own + list(given.pop("parameters", None) or [])
+    environments = list(given.pop("environments", None) or [])
+    if settings.compute == SERVERLESS and not any(e.get("environment_key") == ENVIRONMENT for e in environments):
+        spec = {"environment_version": ENVIRONMENT_VERSION, "dependencies": [bundle.wheel]}
+        environments.insert(0, {"environment_key": ENVIRONMENT, "spec": spec})
+    if environments:
+        job["environments"] = environments
+    return {**job, **given}
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    settings: Settings
+    layer: LayerSettings
+    bundle: Bundle
+    types: Types
+
+    def task(self, task: Task, shared: dict[Waits, list[Fields]]) -> Fields:
+        fields: Fields = {"task_key": task.task_key}
+        body = self._body(task)
+        if description := body.pop("description", ""):
+            fields["description"] = description
+        if task.waits.on:
+            fields["depends_on"] = shared.setdefault(task.waits, [_dependency(d) for d in task.waits.on])
+            fields["run_if"] = task.run_if
+        return {**fields, **body}
+
+    def _body(self, task: Task) -> Fields:
+        action = task.action
+        if isinstance(action, Gate):
+            condition = {"left": "1", "op": "EQUAL_TO", "right": "1"}
+            return {
+                "description": f"Order {action.order} starts when order {action.before} is done",
+                "condition_task": condition,
+            }
+        if isinstance(action, Summary):
+            return self._summary(action)
+        return self._load(task.task_key, action)
+
+    def _summary(self, action: Summary) -> Fields:
+        spec = SummarySpec(
+            job_run_id=JOB_RUN_ID,
+            run_log=self._run_log(),
+            tables=action.tables,
+            skipped=dict(action.skipped),
+        )
+        body = _wheel_task("summarize", spec.to_parameters())
+        description = "Prints what became of every table and fails when one failed"
+        fields = {"description": description, **body, **self._compute(body), **TASK_DEFAULTS, "max_retries": 0}
+        return self._with_wheel(fields)
+
+    def _load(self, key: str, action: Load) -> Fields:
+        """Later wins: the layer's fields, the runner's own, the table's exception."""
+        row = action.entry.row
+        exception = self.layer.tables[key].task if key in self.layer.tables else {}
+        described = {"description": row.comment} if row.comment else {}
+        given = {**TASK_DEFAULTS, **self.layer.task}
+        if row.execution_pipeline in self.settings.runners:
+            body = self._runner_body(row)
+            return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
+        body = self._own_body(key, action.entry)
+        compute = self._compute({**body, **exception})
+        return self._with_wheel({**described, **body, **compute, **given, **exception})
+
+    def _own_body(self, key: str, entry: Entry) -> Fields:
+        context = RunContext(
+            job_run_id=JOB_RUN_ID,
+            task_key=key,
+            run_log=self._run_log(),
+            job_start_time="{{job.start_time.iso_datetime}}",
+            catalogs={variable: f"${{var.{variable}}}" for variable in self.settings.catalogs.values()},
+        )
+        row = load_spec(entry, self.settings, self.bundle).to_parameters()
+        return _wheel_task("load", {**row, **context.to_parameters(), "attempt": "{{task.execution_count}}"})
+
+    def _runner_body(self, row: Row) -> Fields:
+        body: Fields = _filled(self.settings.runners[row.execution_pipeline], self._words(row))
+        return body
+
+    def _words(self, row: Row) -> dict[str, str]:
+        values = row.model_dump()
+        mapped = {column: self.settings.mapped(values[column]) for column in ("src_catalog", "dst_catalog")}
+        return {column: _text(value) for column, value in {**values, **mapped}.items()}
+
+    def _run_log(self) -> str:
+        catalog, schema, table = self.settings.run_log.split(".")
+        return _table(self.settings, catalog, schema, table)
+
+    def _compute(self, task: Fields) -> Fields:
+        """The compute field that the task's type accepts, unless the task names one itself."""
+        kind = next(field for field in task if field in task_types(self.types))
+        if any(field in task for field in _COMPUTE_FIELDS):
+            return {}
+        if self.layer.compute == SERVERLESS:
+            return {"environment_key": ENVIRONMENT} if kind in _ON_ENVIRONMENT else {}
+        return {"job_cluster_key": self.layer.compute} if kind in _ON_CLUSTER else {}
+
+    def _with_wheel(self, task: Fields) -> Fields:
+        """On a cluster the wheel is a library of the task; on serverless the environment has it."""
+        if "environment_key" in task:
+            return task
+        return {**task, "libraries": [{"whl": self.bundle.wheel}, *(task.get("libraries") or [])]}
+
+
+def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:
+    body = {"package_name": "laketasks", "entry_point": entry_point, "named_parameters": parameters}
+    return {"python_wheel_task": body}
+
+
+def _dependency(dependency: Dependency) -> Fields:
+    return {"task_key": dependency.task_key} | ({"outcome": dependency.outcome} if dependency.outcome else {})
+
+
+def _table(settings: Settings, catalog: str, schema: str, table: str) -> str:
+    return f"{settings.mapped(catalog)}.{schema}.{table}"
+
+
+def _filled(value: Any, words: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """The runner's body with `{column}` replaced in every text."""
+    if isinstance(value, str):
+        return PLACEHOLDER.sub(lambda match: words[match[1]], value)
+    if isinstance(value, Mapping):
+        return {name: _filled(below, words) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_filled(below, words) for below in value]
+    return value
+
+
+def _text(value: object) -> str:
+    """A column's value as text: lists as JSON, booleans as `true` and `false`."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,95 @@
+"""What `databricks bundle validate` lets pass and the Jobs service, or the first run, does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
+
+from generator.checks import Context
+from generator.document import Document, Fields
+from generator.jobs_api import Types, unknown_fields
+from generator.plan import Load
+from generator.problem import Problem
+
+MAX_PARAMETER_BYTES = 10_000
+
+
+def document_problems(document: Document, context: Context, types: Types) -> tuple[Problem, ...]:
+    """Every problem of a whole job; one that a row caused has the row's address."""
+    found = chain.from_iterable(rule(document, types) for rule in RULES)
+    return tuple(_located(document, context, *words) for words in found)
+
+
+# (task key or "" for the job, column, what, remedy)
+_Words = tuple[str, str, str, str]
+
+
+def _located(document: Document, context: Context, key: str, column: str, what: str, remedy: str) -> Problem:
+    loads = {task.task_key: task.action.entry for task in document.plan.loads if isinstance(task.action, Load)}
+    if key in loads:
+        return loads[key].problem(column, what, remedy)
+    return context.settings.problem(("layers", document.plan.layer), f"{key}: {what}" if key else what, remedy)
+
+
+def _keys_once(document: Document, types: Types) -> Iterator[_Words]:
+    keys = [task["task_key"] for task in document.job["tasks"]]
+    for key in sorted({key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else ()):
+        yield key, "dst_table_name", f"task key {key!r} stands twice", "set task_key of the layer"
+
+
+def _edges(document: Document, types: Types) -> Iterator[_Words]:
+    edges = {task["task_key"]: [d["task_key"] for d in task.get("depends_on", ())] for task in document.job["tasks"]}
+    for key, before in edges.items():
+        for missing in sorted(set(before) - edges.keys()):
+            yield key, "execution_order", f"depends on {missing!r}, which is no task of the job", ""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        yield "", "", f"the tasks wait for each other: {' -> '.join(error.args[1])}", "change execution_order"
+
+
+def _compute(document: Document, types: Types) -> Iterator[_Words]:
+    for field, listed in (("environment_key", "environments"), ("job_cluster_key", "job_clusters")):
+        known = {item.get(field) for item in document.job.get(listed) or ()}
+        for task in document.job["tasks"]:
+            if field in task and task[field] not in known:
+                what = f"{field} {task[field]!r} is not one of the job's {listed}"
+                yield task["task_key"], "execution_pipeline", what, f"declare it in the layer's job.{listed}"
+
+
+def _parameter_bytes(document: Document, types: Types) -> Iterator[_Words]:
+    for task in document.job["tasks"]:
+        size = max(len(json.dumps(p, ensure_ascii=False).encode()) for p in (*_parameters(task), {}))
+        if size > MAX_PARAMETER_BYTES:
+            what = f"the task's parameters take {size:,} bytes, the Jobs service takes {MAX_PARAMETER_BYTES:,}"
+            yield task["task_key"], "cdc_source_config", what, "shorten the row: SQL belongs into a file"
+
+
+def _parameters(task: Fields) -> Iterator[object]:
+    for body in task.values():
+        if isinstance(body, dict):
+            yield from (body[name] for name in ("named_parameters", "base_parameters", "parameters") if name in body)
+
+
+def _fields(document: Document, types: Types) -> Iterator[_Words]:
+    """The rows' values filled into a runner, and all that the generator wrote itself."""
+    tasks = document.job["tasks"]
+    yield from (("", "", f"job.{path}: {what}", "") for path, what in unknown_fields(_shell(document), "Job", types))
+    for task in tasks:
+        for path, what in unknown_fields({**task, "depends_on": []}, "Task", types):
+            yield task["task_key"], "execution_pipeline", f"{path}: {what}", ""
+
+
+def _shell(document: Document) -> Fields:
+    return {name: value for name, value in document.job.items() if name != "tasks"}
+
+
+RULES: tuple[Callable[[Document, Types], Iterator[_Words]], ...] = (
+    _keys_once,
+    _edges,
+    _compute,
+    _parameter_bytes,
+    _fields,
+)

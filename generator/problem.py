@@ -1,0 +1,86 @@
+"""What is wrong, where, and the way out: a value that the steps collect and only `cli.py` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from reprlib import Repr
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """`row` counts data rows from 1 and 0 means "not about a row"; `severity` is `error` or `warning`."""
+
+    what: str
+    remedy: str = ""
+    file: str = ""
+    line: int = 0
+    row: int = 0
+    table: str = ""
+    column: str = ""
+    severity: str = "error"
+
+
+def shown(value: object) -> str:
+    """The value as a message names it, cut where it is long."""
+    return _SHORT.repr(value)
+
+
+def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(problem for problem in problems if problem.severity == "error")
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By file, then from top to bottom; each problem once."""
+    return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.row, p.severity)))
+
+
+def sentence(problem: Problem) -> str:
+    """
+    >>> sentence(Problem(row=7, table="dim_customer", column="business_key_columns",
+    ...                  what="required for scd2", remedy="name the natural key"))
+    'row 7 (dim_customer) business_key_columns: required for scd2; name the natural key'
+    """
+    table = f"({problem.table})" if problem.row and problem.table else problem.table
+    address = " ".join(part for part in (f"row {problem.row}" if problem.row else "", table, problem.column) if part)
+    text = f"{problem.what}; {problem.remedy}" if problem.remedy else problem.what
+    return f"{address}: {text}" if address else text
+
+
+def as_text(problems: Sequence[Problem]) -> str:
+    """One line for each, with an address that editors and terminals can follow."""
+    return "".join(f"{_place(problem)}{_mark(problem)}{sentence(problem)}\n" for problem in problems)
+
+
+def as_json(problems: Sequence[Problem]) -> str:
+    return json.dumps([asdict(problem) for problem in problems], indent=2, ensure_ascii=False) + "\n"
+
+
+def as_github(problems: Sequence[Problem]) -> str:
+    """Workflow commands: GitHub shows each beside its line of the pull request."""
+    return "".join(f"::{problem.severity} {_properties(problem)}::{_escaped(sentence(problem))}\n" for problem in problems)
+
+
+def _place(problem: Problem) -> str:
+    if not problem.file:
+        return ""
+    return f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: "
+
+
+def _mark(problem: Problem) -> str:
+    return "warning: " if problem.severity == "warning" else ""
+
+
+def _properties(problem: Problem) -> str:
+    given = {"file": problem.file, "line": str(problem.line or "")}
+    return ",".join(f"{name}={_escaped(value, ':,')}" for name, value in given.items() if value)
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text

@@ -1,0 +1,116 @@
+"""YAML as we read it: every key once, text that looks like a date stays text, and each value knows its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from generator.problem import Problem
+
+_C = yaml.__with_libyaml__
+_Safe: Any = yaml.CSafeLoader if _C else yaml.SafeLoader
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(_Safe):  # type: ignore[misc]
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and the shape are PyYAML's
+        first: [entry for entry in entries if entry[0] != _TIMESTAMP]
+        for first, entries in _Safe.yaml_implicit_resolvers.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A document's value and the nodes that it was made from."""
+
+    value: Any
+    node: Any
+
+    def line(self, *path: object) -> int:
+        """The line of the key or item at the path, or of the deepest part of it that stands in the file; from 1."""
+        node, line = self.node, 1
+        for step in path:
+            found = _below(node, step)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+
+def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
+    """Read one YAML document. Where a key stands twice the last one counts; text that is not YAML has no node."""
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            problems = tuple(_doubled(node, file)) if node is not None else ()
+            value = loader.construct_document(node) if node is not None and not _endless(problems) else None
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = f"not valid YAML: {error.problem or error.context}"
+        return Parsed(None, None), (Problem(file=file, line=mark.line + 1 if mark else 0, what=what),)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = str(error).splitlines()[0]
+        return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {first}"),)
+    return Parsed(value, node), problems
+
+
+_ENDLESS = "an alias that contains itself"
+
+
+def _endless(problems: tuple[Problem, ...]) -> bool:
+    return any(problem.what == _ENDLESS for problem in problems)
+
+
+def _doubled(root: yaml.Node, file: str) -> Iterator[Problem]:
+    """Every key that its mapping has twice, and every alias of a node inside itself."""
+    done: set[int] = set()
+    above: list[yaml.Node] = []
+
+    def walk(node: yaml.Node) -> Iterator[Problem]:
+        if isinstance(node, yaml.ScalarNode) or id(node) in done:
+            return
+        if any(node is ancestor for ancestor in above):
+            yield Problem(file=file, line=node.start_mark.line + 1, what=_ENDLESS)
+            return
+        above.append(node)
+        if isinstance(node, yaml.MappingNode):
+            yield from _twice(node, file)
+        for child in _children(node):
+            yield from walk(child)
+        above.pop()
+        done.add(id(node))
+
+    yield from walk(root)
+
+
+def _twice(node: yaml.MappingNode, file: str) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+            continue
+        line = key.start_mark.line + 1
+        if key.value in seen:
+            what = f"key {key.value!r} stands twice, first in line {seen[key.value]}"
+            yield Problem(file=file, line=line, what=what, remedy="keep one of them")
+        seen.setdefault(key.value, line)
+
+
+def _children(node: Any) -> list[yaml.Node]:  # noqa: ANN401
+    return [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else list(node.value)
+
+
+def _below(node: Any, step: object) -> tuple[int, Any] | None:  # noqa: ANN401
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark.line + 1, node.value[step]
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                return key.start_mark.line + 1, value
+    return None
