@@ -1,4 +1,5 @@
 -- One row per line of a ticket, with the versions of item and customer that were valid on the day of the sale.
+-- The casts say which type is compared: Sail would widen DATE and TIMESTAMP to nanoseconds, which end in 2262.
 -- '-1' is the unknown member: no date, no such key, or a dimension row that came later than the sale.
 SELECT
   s.ss_item_sk,
@@ -22,6 +23,10 @@ FROM {bronze_catalog}.tpcds.store_sales AS s
 LEFT JOIN {silver_catalog}.retail.dim_date AS d
   ON d.d_date_sk = s.ss_sold_date_sk
 LEFT JOIN {silver_catalog}.retail.dim_item AS i
-  ON i.i_item_sk = s.ss_item_sk AND i.valid_from <= d.d_date AND d.d_date < i.valid_to
+  ON i.i_item_sk = s.ss_item_sk
+  AND i.valid_from <= CAST(d.d_date AS TIMESTAMP)
+  AND CAST(d.d_date AS TIMESTAMP) < i.valid_to
 LEFT JOIN {silver_catalog}.retail.dim_customer AS c
-  ON c.c_customer_sk = s.ss_customer_sk AND c.valid_from <= d.d_date AND d.d_date < c.valid_to
+  ON c.c_customer_sk = s.ss_customer_sk
+  AND c.valid_from <= CAST(d.d_date AS TIMESTAMP)
+  AND CAST(d.d_date AS TIMESTAMP) < c.valid_to

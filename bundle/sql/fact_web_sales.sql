@@ -1,4 +1,5 @@
 -- One row per line of a web order, with the version of the item that was valid on the day of the sale.
+-- The casts say which type is compared: Sail would widen DATE and TIMESTAMP to nanoseconds, which end in 2262.
 SELECT
   s.ws_item_sk,
   s.ws_order_number,
@@ -19,4 +20,6 @@ FROM {bronze_catalog}.tpcds.web_sales AS s
 LEFT JOIN {silver_catalog}.retail.dim_date AS d
   ON d.d_date_sk = s.ws_sold_date_sk
 LEFT JOIN {silver_catalog}.retail.dim_item AS i
-  ON i.i_item_sk = s.ws_item_sk AND i.valid_from <= d.d_date AND d.d_date < i.valid_to
+  ON i.i_item_sk = s.ws_item_sk
+  AND i.valid_from <= CAST(d.d_date AS TIMESTAMP)
+  AND CAST(d.d_date AS TIMESTAMP) < i.valid_to
