@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator.checks import Context, check, is_below
+from generator.checks import check
+from generator.context import Context
 from generator.document import Bundle, Document, make_document
 from generator.jobs_api import load_types
 from generator.limits import document_problems
@@ -15,6 +16,7 @@ from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
+from generator.row_rules import is_below
 from generator.settings import SettingsFile, check_settings, read_settings, read_variables
 from generator.source import read_rows, read_sql
 
@@ -95,7 +97,9 @@ def _root(settings: Path) -> Path:
 
 
 def _sql_paths(entries: tuple[Entry, ...]) -> list[str]:
-    return [entry.row.sql_file_path for entry in entries if entry.row.sql_file_path and is_below(entry.row.sql_file_path)]
+    return [
+        entry.row.sql_file_path for entry in entries if entry.row.sql_file_path and is_below(entry.row.sql_file_path)
+    ]
 
 
 def _header(options: Options, found: SettingsFile, source: Path, root: Path) -> Header:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 from generator.problem import Problem, as_github, as_json, as_text, errors
@@ -98,7 +97,7 @@ def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     for name in sorted({*made.texts, *made.stale}):
         path = options.out / name
         old = path.read_text(encoding="utf-8", errors="replace", newline="") if path.is_file() else ""
-        new = made.texts[name] if name in made.texts else ""
+        new = made.texts.get(name, "")
         if old == new:
             continue
         what = "differs from what the rows make" if old and new else "is missing" if new else "has no rows any more"
@@ -132,7 +131,9 @@ def _result(made: Build, options: argparse.Namespace) -> None:
     same = " as generated" if options.command == "check" else ""
     sys.stdout.writelines(f"{file}: {figures(plan)}{',' if same else ''}{same}\n" for file, plan in files.items())
     if options.command == "generate":
-        sys.stdout.writelines(f"{(options.out / name).as_posix()}: removed, its layer has no rows\n" for name in made.stale)
+        sys.stdout.writelines(
+            f"{(options.out / name).as_posix()}: removed, its layer has no rows\n" for name in made.stale
+        )
 
 
 def _report(problems: Sequence[Problem], style: str, closing: str) -> None:

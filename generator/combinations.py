@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from laketasks.spec import CdcSourceConfig
@@ -18,6 +18,15 @@ class Refusal:
     severity: str = "error"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a rule looks at."""
+
+    pipeline: str
+    load_type: str
+    config: CdcSourceConfig
+
+
 # Keys that mean something to some runners only.
 ONLY_FOR = {
     "track_history_column_list": ("scd2",),
@@ -31,8 +40,14 @@ EITHER = (
     ("column_list", "except_column_list"),
     ("track_history_column_list", "track_history_except_column_list"),
 )
-ON_MISSING = {"scd1": ("ignore", "soft", "hard"), "scd2": ("ignore", "close", "soft")}
-DELETE_MODE = {
+ON_MISSING: Mapping[str, tuple[str, ...]] = {
+    "scd1": ("ignore", "soft", "hard"),
+    "scd2": ("ignore", "close", "soft"),
+    "fact_overwrite": ("ignore",),
+    "fact_incremental_merge": ("ignore",),
+}
+DELETE_MODE: Mapping[str, tuple[str, ...]] = {
+    "fact_overwrite": ("soft",),
     "scd1": ("soft", "hard", "ignore"),
     "scd2": ("soft", "ignore", "new_record"),
     "fact_incremental_merge": ("soft", "hard", "ignore"),
@@ -40,84 +55,85 @@ DELETE_MODE = {
 INCREMENTAL_MODES = ("state", "events", "cdf", "fivetran_history")
 OVERWRITE_MODES = ("state", "snapshot")
 
-Rule = Callable[[str, str, CdcSourceConfig], Iterator[Refusal]]
+Rule = Callable[[Case], Iterator[Refusal]]
 
 
-def combination_problems(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    """
+def combination_problems(case: Case) -> Iterator[Refusal]:
+    """Every combination of the case that is refused, or worth a warning.
+
     >>> config = CdcSourceConfig(insert_only=True)
-    >>> [refusal.what for refusal in combination_problems("scd1", "full", config)]
+    >>> [refusal.what for refusal in combination_problems(Case(pipeline="scd1", load_type="full", config=config))]
     ['insert_only is not for scd1']
     """
     for rule in RULES:
-        yield from rule(pipeline, load_type, config)
+        yield from rule(case)
 
 
-def _keys_of_another_runner(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    given = config.to_dict()
+def _keys_of_another_runner(case: Case) -> Iterator[Refusal]:
+    given = case.config.to_dict()
     for key, pipelines in ONLY_FOR.items():
-        if key in given and pipeline not in pipelines:
-            yield Refusal(what=f"{key} is not for {pipeline}", remedy=f"remove it; it is for {' and '.join(pipelines)}")
+        if key in given and case.pipeline not in pipelines:
+            remedy = f"remove it; it is for {' and '.join(pipelines)}"
+            yield Refusal(what=f"{key} is not for {case.pipeline}", remedy=remedy)
 
 
-def _one_of_two(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
+def _one_of_two(case: Case) -> Iterator[Refusal]:
     for one, other in EITHER:
-        if getattr(config, one) and getattr(config, other):
+        if getattr(case.config, one) and getattr(case.config, other):
             yield Refusal(what=f"{one} and {other} exclude each other", remedy="keep one of them")
 
 
-def _missing_keys(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    word = config.on_missing
+def _missing_keys(case: Case) -> Iterator[Refusal]:
+    word, mode = case.config.on_missing, case.config.source_mode
     if word == "ignore":
         return
-    if config.source_mode != "snapshot":
+    if mode != "snapshot":
         remedy = "set source_mode: snapshot if the source has every key each time, else remove on_missing"
-        yield Refusal(what=f"on_missing: {word} needs a snapshot, source_mode is {config.source_mode}", remedy=remedy)
-    yield from _word("on_missing", word, pipeline, ON_MISSING[pipeline] if pipeline in ON_MISSING else ("ignore",))
-    if config.where:
+        yield Refusal(what=f"on_missing: {word} needs a snapshot, source_mode is {mode}", remedy=remedy)
+    yield from _word("on_missing", word, case.pipeline, ON_MISSING[case.pipeline])
+    if case.config.where:
         what = f"where with on_missing: {word}: a filtered row would count as vanished"
         yield Refusal(what=what, remedy="filter in the SQL of the source, or remove one of them")
 
 
-def _deletes(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    words = DELETE_MODE[pipeline] if pipeline in DELETE_MODE else ("soft",)
-    if pipeline not in DELETE_MODE and config.delete_mode != "soft":
-        yield Refusal(what=f"delete_mode is not for {pipeline}", remedy="remove it")
-    elif pipeline in DELETE_MODE:
-        yield from _word("delete_mode", config.delete_mode, pipeline, words)
+def _deletes(case: Case) -> Iterator[Refusal]:
+    yield from _word("delete_mode", case.config.delete_mode, case.pipeline, DELETE_MODE[case.pipeline])
 
 
 def _word(key: str, word: str, pipeline: str, words: tuple[str, ...]) -> Iterator[Refusal]:
     if word not in words:
-        yield Refusal(what=f"{key}: {word} is not for {pipeline}", remedy=f"use {' or '.join(words)}")
+        remedy = f"use {' or '.join(words)}" if len(words) > 1 else "remove it"
+        yield Refusal(what=f"{key}: {word} is not for {pipeline}", remedy=remedy)
 
 
-def _drop_columns(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    if config.schema_evolution == "drop_columns" and pipeline != "fact_overwrite":
-        what = f"schema_evolution: drop_columns is not for {pipeline}"
+def _drop_columns(case: Case) -> Iterator[Refusal]:
+    if case.config.schema_evolution == "drop_columns" and case.pipeline != "fact_overwrite":
+        what = f"schema_evolution: drop_columns is not for {case.pipeline}"
         yield Refusal(what=what, remedy="use add_columns or fail; only fact_overwrite replaces every row")
 
 
-def _modes(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    mode = config.source_mode
-    if pipeline == "fact_overwrite" and mode not in OVERWRITE_MODES:
+def _modes(case: Case) -> Iterator[Refusal]:
+    mode = case.config.source_mode
+    if case.pipeline == "fact_overwrite" and mode not in OVERWRITE_MODES:
         remedy = "use fact_incremental_merge, or remove source_mode"
         yield Refusal(what=f"source_mode: {mode} is not for fact_overwrite, which replaces all rows", remedy=remedy)
-    if load_type != "incremental":
+    if case.load_type != "incremental":
         return
-    if pipeline == "fact_overwrite":
+    if case.pipeline == "fact_overwrite":
         remedy = "set load_type full, or use fact_incremental_merge"
         yield Refusal(column="load_type", what="fact_overwrite reads the whole source each time", remedy=remedy)
     elif mode not in INCREMENTAL_MODES:
         what = f"incremental with source_mode: {mode}: a key that was not read would count as vanished"
         yield Refusal(column="load_type", what=what, remedy="set load_type full, or source_mode state")
-    elif mode == "fivetran_history" and not config.reconcile:
+    elif mode == "fivetran_history" and not case.config.reconcile:
         what = "incremental with fivetran_history misses ended rows, whose _fivetran_synced stays"
         yield Refusal(column="load_type", what=what, remedy="add reconcile: true, or set load_type full")
 
 
-def _unseen_deletes(pipeline: str, load_type: str, config: CdcSourceConfig) -> Iterator[Refusal]:
-    if load_type == "incremental" and config.apply_as_deletes and not config.reconcile and config.source_mode != "cdf":
+def _unseen_deletes(case: Case) -> Iterator[Refusal]:
+    config = case.config
+    unseen = case.load_type == "incremental" and not config.reconcile and config.source_mode != "cdf"
+    if unseen and config.apply_as_deletes:
         what = "apply_as_deletes in an incremental read: deletes that leave the watermark as it is are not seen"
         remedy = "add reconcile: true, or now and then run with job parameter reconcile"
         yield Refusal(what=what, remedy=remedy, severity="warning")

@@ -148,7 +148,8 @@ class _Writer:
             catalogs={variable: f"${{var.{variable}}}" for variable in self.settings.catalogs.values()},
         )
         row = load_spec(entry, self.settings, self.bundle).to_parameters()
-        return _wheel_task("load", {**row, **context.to_parameters(), "attempt": "{{task.execution_count}}"})
+        run = {"job_run_id": JOB_RUN_ID, "task_key": key, "attempt": "{{task.execution_count}}"}
+        return _wheel_task("load", {**row, **run, **context.to_parameters()})
 
     def _runner_body(self, row: Row) -> Fields:
         body: Fields = _filled(self.settings.runners[row.execution_pipeline], self._words(row))
@@ -192,7 +193,7 @@ def _table(settings: Settings, catalog: str, schema: str, table: str) -> str:
     return f"{settings.mapped(catalog)}.{schema}.{table}"
 
 
-def _filled(value: Any, words: Mapping[str, str]) -> Any:  # noqa: ANN401
+def _filled(value: Any, words: Mapping[str, str]) -> Any:
     """The runner's body with `{column}` replaced in every text."""
     if isinstance(value, str):
         return PLACEHOLDER.sub(lambda match: words[match[1]], value)

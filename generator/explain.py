@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.build import Build
-from generator.checks import task_key
+from generator.context import task_key
 from generator.document import Document, Fields
 from generator.model import Entry
 from generator.plan import Gate, Task
@@ -24,7 +24,7 @@ def explain(built: Build, name: str) -> tuple[str, tuple[Problem, ...]]:
     found = [entry for entry in built.entries if name in _names(entry, built)]
     if not found:
         known = sorted({task_key(entry, built.context) for entry in built.entries})
-        remedy = f"the tables are {', '.join(known[:8])}{' ...' if len(known) > 8 else ''}"  # noqa: PLR2004
+        remedy = f"the tables are {', '.join(known[:8])}{' ...' if len(known) > 8 else ''}"
         near = did_you_mean(name, known)
         return "", (Problem(what=f"no row loads {name!r}{near}", remedy="" if near else remedy),)
     return "\n".join(_explain(entry, built) for entry in found), ()
@@ -38,7 +38,9 @@ def _names(entry: Entry, built: Build) -> tuple[str, ...]:
 
 def _explain(entry: Entry, built: Build) -> str:
     row = entry.row
-    origin = row.sql_file_path or ".".join(part for part in (row.src_catalog, row.src_schema, row.src_table_name) if part)
+    origin = row.sql_file_path or ".".join(
+        part for part in (row.src_catalog, row.src_schema, row.src_table_name) if part
+    )
     target = f"{row.dst_catalog}.{row.dst_schema}.{row.dst_table_name}"
     lines = [
         f"{task_key(entry, built.context)}: {row.execution_pipeline} loads {target} from {origin or 'its own source'}",

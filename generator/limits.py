@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
-from generator.checks import Context
+from generator.context import Context
 from generator.document import Document, Fields
 from generator.jobs_api import Types, unknown_fields
 from generator.plan import Load
@@ -18,7 +18,7 @@ MAX_PARAMETER_BYTES = 10_000
 
 def document_problems(document: Document, context: Context, types: Types) -> tuple[Problem, ...]:
     """Every problem of a whole job; one that a row caused has the row's address."""
-    found = chain.from_iterable(rule(document, types) for rule in RULES)
+    found = chain(_fields(document, types), *(rule(document) for rule in RULES))
     return tuple(_located(document, context, *words) for words in found)
 
 
@@ -33,13 +33,13 @@ def _located(document: Document, context: Context, key: str, column: str, what: 
     return context.settings.problem(("layers", document.plan.layer), f"{key}: {what}" if key else what, remedy)
 
 
-def _keys_once(document: Document, types: Types) -> Iterator[_Words]:
+def _keys_once(document: Document) -> Iterator[_Words]:
     keys = [task["task_key"] for task in document.job["tasks"]]
     for key in sorted({key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else ()):
         yield key, "dst_table_name", f"task key {key!r} stands twice", "set task_key of the layer"
 
 
-def _edges(document: Document, types: Types) -> Iterator[_Words]:
+def _edges(document: Document) -> Iterator[_Words]:
     edges = {task["task_key"]: [d["task_key"] for d in task.get("depends_on", ())] for task in document.job["tasks"]}
     for key, before in edges.items():
         for missing in sorted(set(before) - edges.keys()):
@@ -50,7 +50,7 @@ def _edges(document: Document, types: Types) -> Iterator[_Words]:
         yield "", "", f"the tasks wait for each other: {' -> '.join(error.args[1])}", "change execution_order"
 
 
-def _compute(document: Document, types: Types) -> Iterator[_Words]:
+def _compute(document: Document) -> Iterator[_Words]:
     for field, listed in (("environment_key", "environments"), ("job_cluster_key", "job_clusters")):
         known = {item.get(field) for item in document.job.get(listed) or ()}
         for task in document.job["tasks"]:
@@ -59,7 +59,7 @@ def _compute(document: Document, types: Types) -> Iterator[_Words]:
                 yield task["task_key"], "execution_pipeline", what, f"declare it in the layer's job.{listed}"
 
 
-def _parameter_bytes(document: Document, types: Types) -> Iterator[_Words]:
+def _parameter_bytes(document: Document) -> Iterator[_Words]:
     for task in document.job["tasks"]:
         size = max(len(json.dumps(p, ensure_ascii=False).encode()) for p in (*_parameters(task), {}))
         if size > MAX_PARAMETER_BYTES:
@@ -86,10 +86,9 @@ def _shell(document: Document) -> Fields:
     return {name: value for name, value in document.job.items() if name != "tasks"}
 
 
-RULES: tuple[Callable[[Document, Types], Iterator[_Words]], ...] = (
+RULES: tuple[Callable[[Document], Iterator[_Words]], ...] = (
     _keys_once,
     _edges,
     _compute,
     _parameter_bytes,
-    _fields,
 )

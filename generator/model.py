@@ -130,7 +130,7 @@ _EXPECTED: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _wrong(column: str, value: Any) -> tuple[str, str]:  # noqa: ANN401
+def _wrong(column: str, value: Any) -> tuple[str, str]:
     if column not in BY_NAME:
         near = did_you_mean(column, BY_NAME)
         return f"unknown column{near}", "" if near else f"the columns are {', '.join(BY_NAME)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from generator.checks import Context, task_key
+from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem
 
@@ -107,7 +107,11 @@ def _plan(layer: str, active: Sequence[Entry], context: Context) -> Plan:
     for order, keys in groupby(in_order, key=lambda key: loads[key].row.execution_order):
         if before and settings.edges == "gate":
             gate = Task(
-                task_key=f"gate_{order}", order=order, waits=waits, run_if=run_if, action=Gate(order=order, before=before)
+                task_key=f"gate_{order}",
+                order=order,
+                waits=waits,
+                run_if=run_if,
+                action=Gate(order=order, before=before),
             )
             tasks.append(gate)
             waits = Waits(on=(Dependency(task_key=gate.task_key, outcome="true"),))

@@ -40,7 +40,8 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def sentence(problem: Problem) -> str:
-    """
+    """Where, what and the way out.
+
     >>> sentence(Problem(row=7, table="dim_customer", column="business_key_columns",
     ...                  what="required for scd2", remedy="name the natural key"))
     'row 7 (dim_customer) business_key_columns: required for scd2; name the natural key'
@@ -62,7 +63,9 @@ def as_json(problems: Sequence[Problem]) -> str:
 
 def as_github(problems: Sequence[Problem]) -> str:
     """Workflow commands: GitHub shows each beside its line of the pull request."""
-    return "".join(f"::{problem.severity} {_properties(problem)}::{_escaped(sentence(problem))}\n" for problem in problems)
+    return "".join(
+        f"::{problem.severity} {_properties(problem)}::{_escaped(sentence(problem))}\n" for problem in problems
+    )
 
 
 def _place(problem: Problem) -> str:

@@ -126,7 +126,7 @@ def check_settings(found: SettingsFile, types: Types, variables: frozenset[str] 
         yield from _variables(found, variables)
 
 
-def _unreadable(found: Any, file: str, parsed: Parsed) -> Problem:  # noqa: ANN401
+def _unreadable(found: Any, file: str, parsed: Parsed) -> Problem:
     path = found["loc"]
     kind, context = found["type"], found.get("ctx", {})
     known: Mapping[str, object] = _known(path)
@@ -144,14 +144,14 @@ def _unreadable(found: Any, file: str, parsed: Parsed) -> Problem:  # noqa: ANN4
 
 
 def _known(path: tuple[object, ...]) -> Mapping[str, object]:
-    if path[:1] == ("layers",) and len(path) >= 3:  # noqa: PLR2004
+    if path[:1] == ("layers",) and len(path) >= 3:
         return TableSettings.model_fields if path[2] == "tables" else LayerSettings.model_fields
     return Settings.model_fields
 
 
 def _names(found: SettingsFile) -> Iterator[Problem]:
     parts = found.settings.run_log.split(".")
-    if len(parts) != 3 or any(identifier_problem(part) for part in parts):  # noqa: PLR2004
+    if len(parts) != 3 or any(identifier_problem(part) for part in parts):
         remedy = "write catalog.schema.table"
         yield found.problem(("run_log",), f"{shown(found.settings.run_log)} is not a table's name", remedy)
     for catalog, variable in found.settings.catalogs.items():
@@ -160,7 +160,9 @@ def _names(found: SettingsFile) -> Iterator[Problem]:
             yield found.problem(("catalogs", catalog), problem)
         if not re.fullmatch(r"[A-Za-z]\w*", variable, re.ASCII):
             remedy = "name the variable alone, without ${var.}"
-            yield found.problem(("catalogs", catalog), f"{shown(variable)} is not the name of a bundle variable", remedy)
+            yield found.problem(
+                ("catalogs", catalog), f"{shown(variable)} is not the name of a bundle variable", remedy
+            )
 
 
 def identifier_problem(name: str) -> str:
@@ -168,7 +170,7 @@ def identifier_problem(name: str) -> str:
     bad = sorted({c for c in name if c in " ./" or not c.isprintable()})
     if bad:
         return f"{shown(name)} is not a legal name: it holds {', '.join(shown(c) for c in bad)}"
-    if not name or len(name) > 255:  # noqa: PLR2004
+    if not name or len(name) > 255:
         return f"a name of {len(name)} characters; Unity Catalog takes 1 to 255"
     return ""
 
@@ -211,7 +213,7 @@ def _task_key_template(found: SettingsFile, path: tuple[object, ...], template: 
         if word not in BY_NAME:
             yield found.problem(path, f"{{{word}}} is not a column of execution_table{did_you_mean(word, BY_NAME)}")
     if "{dst_table_name}" not in template:
-        yield found.problem(path, "gives every table the same key", 'put {dst_table_name} into it')
+        yield found.problem(path, "gives every table the same key", "put {dst_table_name} into it")
 
 
 def _job(found: SettingsFile, path: tuple[object, ...], job: Mapping[str, Any], types: Types) -> Iterator[Problem]:

@@ -58,17 +58,18 @@ def _yaml_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem,
     if not isinstance(parsed.value, list):
         return (), (*problems, _not_rows(file, parsed.line()))
     nodes = parsed.node.value
-    strays = (_not_rows(file, parsed.line(i)) for i, row in enumerate(parsed.value) if not isinstance(row, dict))
+    strays = (_not_rows(file, parsed.line(i), i + 1) for i, row in enumerate(parsed.value) if not isinstance(row, dict))
     rows = (_yaml_row(row, nodes[i], i, file) for i, row in enumerate(parsed.value) if isinstance(row, dict))
     return tuple(rows), (*problems, *strays)
 
 
-def _not_rows(file: str, line: int) -> Problem:
+def _not_rows(file: str, line: int, row: int = 0) -> Problem:
     remedy = "write `- ` before the first column of each row and `column: value` in each line"
-    return Problem(file=file, line=line, what="expected a list of rows", remedy=remedy)
+    what = "expected a mapping of columns" if row else "expected a list of rows"
+    return Problem(file=file, line=line, row=row, what=what, remedy=remedy)
 
 
-def _yaml_row(row: dict[object, object], node: Any, index: int, file: str) -> RawRow:  # noqa: ANN401
+def _yaml_row(row: dict[object, object], node: Any, index: int, file: str) -> RawRow:
     line = node.start_mark.line + 1
     lines = {key.value: key.start_mark.line + 1 for key, _ in node.value if isinstance(key.value, str)}
     values = {str(column): value for column, value in row.items()}
@@ -86,7 +87,7 @@ def _csv_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, 
     return rows, (*problems, *more)
 
 
-def _records(reader: Any, header: list[str], file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:  # noqa: ANN401
+def _records(reader: Any, header: list[str], file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
     rows: list[RawRow] = []
     problems: list[Problem] = []
     reported = frozenset(BY_NAME) - set(header)

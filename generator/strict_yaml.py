@@ -102,11 +102,11 @@ def _twice(node: yaml.MappingNode, file: str) -> Iterator[Problem]:
         seen.setdefault(key.value, line)
 
 
-def _children(node: Any) -> list[yaml.Node]:  # noqa: ANN401
+def _children(node: Any) -> list[yaml.Node]:
     return [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else list(node.value)
 
 
-def _below(node: Any, step: object) -> tuple[int, Any] | None:  # noqa: ANN401
+def _below(node: Any, step: object) -> tuple[int, Any] | None:
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step].start_mark.line + 1, node.value[step]
     if isinstance(node, yaml.MappingNode):

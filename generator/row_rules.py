@@ -1,0 +1,276 @@
+"""The rules about one row: each yields what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
+from unicodedata import category
+
+from generator.columns import COLUMNS
+from generator.combinations import Case, combination_problems
+from generator.context import Context, task_key
+from generator.model import Entry
+from generator.problem import Problem, shown
+from generator.settings import identifier_problem
+from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean
+
+RESERVED_KEYS = ("run_summary",)
+RESERVED_PREFIX = "gate_"
+_TASK_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_LAYER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+# In Spark SQL: literals, comments, quoted names (which may hold a placeholder), placeholders.
+_SQL_PARTS = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|--[^\n]*|/\*.*?\*/|(?P<code>`?\{\w+\}`?|[\w.]+|.)""", re.DOTALL
+)
+
+
+def required(entry: Entry) -> Iterator[Problem]:
+    for column in COLUMNS:
+        absent = not getattr(entry.row, column.name) and entry.source.values.get(column.name) != 0
+        if column.required and absent and column.name not in entry.unreadable:
+            yield entry.problem(column.name, "required", _REQUIRED[column.name])
+    if "is_active_flag" not in entry.source.values and "is_active_flag" not in entry.unreadable:
+        remedy = "true loads the table, false or null leaves it out"
+        yield entry.problem("is_active_flag", "missing", remedy)
+
+
+_REQUIRED = {
+    "load_type": "full reads all of the source, incremental what is new",
+    "dst_catalog": "name the catalog of the table to load",
+    "dst_schema": "name the schema of the table to load",
+    "dst_table_name": "name the table to load",
+    "layer": "name the job that loads it, such as bronze_to_silver",
+    "execution_order": "1 runs first",
+    "execution_pipeline": f"name what loads it: {', '.join(PIPELINES)}",
+}
+
+
+def execution_order_from_1(entry: Entry) -> Iterator[Problem]:
+    order = entry.row.execution_order
+    if order < 0 or entry.source.values.get("execution_order") == 0:
+        yield entry.problem("execution_order", f"expected an integer, 1 or larger, found {order}", "1 runs first")
+
+
+def text_without_control(entry: Entry) -> Iterator[Problem]:
+    """The CLI and the Jobs service substitute `${` and `{{` in any value, and the CLI refuses control characters."""
+    for column in COLUMNS:
+        value = getattr(entry.row, column.name)
+        texts = [value] if isinstance(value, str) else list(value) if isinstance(value, tuple) else []
+        if column.name == "cdc_source_config" and entry.built_in:
+            texts = list(_texts(entry.config.to_dict().values()))  # JSON escapes hide what the task would get
+        bad = next((found for text in texts if (found := _forbidden(text, column.name in _SEVERAL_LINES))), "")
+        if bad:
+            yield entry.problem(column.name, f"holds {bad}, which cannot travel in a job", "remove it")
+
+
+_SEVERAL_LINES = ("cdc_source_config", "comment")
+
+
+def _forbidden(text: str, several_lines: bool) -> str:
+    for bad in ("${", "{{"):
+        if bad in text:
+            return shown(bad)
+    if text.isprintable():
+        return ""
+    allowed = "\n\t" if several_lines else ""
+    bad = next((c for c in text if category(c) in ("Cc", "Zl", "Zp") and c not in allowed), "")
+    return f"the control character {shown(bad)}" if bad else ""
+
+
+def _texts(values: Iterable[object]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from _texts([*value, *value.values()])
+        elif isinstance(value, list):
+            yield from _texts(value)
+
+
+def names(entry: Entry) -> Iterator[Problem]:
+    """Catalogs, schemas and tables are Unity Catalog names. Beside SQL the `src_*` columns are labels."""
+    read = () if entry.row.sql_file_path or not entry.built_in else ("src_catalog", "src_schema", "src_table_name")
+    for column in (*read, "dst_catalog", "dst_schema", "dst_table_name"):
+        name = getattr(entry.row, column)
+        if name and (problem := identifier_problem(name)):
+            yield entry.problem(column, problem, "use letters, digits and _")
+
+
+def layer_name(entry: Entry) -> Iterator[Problem]:
+    if entry.row.layer and not _LAYER.fullmatch(entry.row.layer):
+        what = f"{shown(entry.row.layer)} cannot be the name of a job and its file"
+        yield entry.problem("layer", what, "use up to 100 letters, digits, _ and -")
+
+
+def load_type(entry: Entry) -> Iterator[Problem]:
+    word = entry.row.load_type
+    if word and entry.built_in and word not in LOAD_TYPES:
+        what = f"expected full or incremental, found {shown(word)}{did_you_mean(word, LOAD_TYPES)}"
+        yield entry.problem("load_type", what)
+
+
+def known_pipeline(entry: Entry, context: Context) -> Iterator[Problem]:
+    """Under `on_unknown_pipeline: skip` the row is left out of the job and said so."""
+    word = entry.row.execution_pipeline
+    if not word or context.runs(word):
+        return
+    known = (*PIPELINES, *context.settings.settings.runners)
+    what = f"unknown {shown(word)}{did_you_mean(word, known)}"
+    if context.settings.settings.on_unknown_pipeline == "error":
+        remedy = f"use one of {', '.join(known)}, or define a runner in {context.settings.file}"
+        yield entry.problem("execution_pipeline", what, remedy)
+    elif entry.row.is_active_flag:
+        yield entry.problem("execution_pipeline", what, "the row is left out of the job", "warning")
+
+
+_KEYS = {
+    "scd1": ("business_key_columns", "name the natural key"),
+    "scd2": ("business_key_columns", "name the natural key"),
+    "fact_incremental_merge": ("primary_key_columns", "name the columns that make a row unique"),
+}
+_DIMENSIONS = ("scd1", "scd2")
+
+
+def keys(entry: Entry) -> Iterator[Problem]:
+    row, pipeline = entry.row, entry.row.execution_pipeline
+    if pipeline in _KEYS:
+        column, remedy = _KEYS[pipeline]
+        if not getattr(row, column) and column not in entry.unreadable:
+            yield entry.problem(column, f"required for {pipeline}", remedy)
+    if pipeline in _DIMENSIONS and len(row.primary_key_columns) > 1:
+        what = f"a dimension has one surrogate key, found {len(row.primary_key_columns)} columns"
+        remedy = "name one column, which the loader makes; the natural key goes to business_key_columns"
+        yield entry.problem("primary_key_columns", what, remedy)
+
+
+def column_names(entry: Entry) -> Iterator[Problem]:
+    for column in ("business_key_columns", "primary_key_columns"):
+        listed: tuple[str, ...] = getattr(entry.row, column)
+        lower = [name.lower() for name in listed]
+        for name in listed:
+            if not name.strip() or len(name) > 255 or name != name.strip():
+                yield entry.problem(column, f"{shown(name)} is not a column's name")
+            elif lower.count(name.lower()) > 1:
+                yield entry.problem(column, f"names {name} twice", "name each column once")
+                break
+
+
+def source_given(entry: Entry) -> Iterator[Problem]:
+    if not entry.built_in or entry.row.sql_file_path or "sql_file_path" in entry.unreadable:
+        return
+    for column in ("src_catalog", "src_schema", "src_table_name"):
+        if not getattr(entry.row, column) and column not in entry.unreadable:
+            yield entry.problem(column, "required without sql_file_path", "name the source table, or a SQL file")
+
+
+def sql_file(entry: Entry, context: Context) -> Iterator[Problem]:
+    path = entry.row.sql_file_path
+    if not path or not entry.built_in:
+        return
+    if not is_below(path):
+        remedy = "write a path relative to the settings, such as sql/dim_customer.sql"
+        yield entry.problem("sql_file_path", f"{shown(path)} does not stay below the settings' folder", remedy)
+        return
+    text = context.sql[path]
+    if text is None:
+        near = did_you_mean(path, [known for known, found in context.sql.items() if found is not None])
+        remedy = "paths are relative to the settings; add the file or clear the column"
+        yield entry.problem("sql_file_path", f"no such file (UTF-8 text): {shown(path)}{near}", remedy)
+    else:
+        yield from _sql_text(entry, text, context)
+
+
+def is_below(path: str) -> bool:
+    """Whether a relative path in POSIX form stays inside its folder."""
+    pure = PurePosixPath(path)
+    return not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and ":" not in path
+
+
+def _sql_text(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
+    catalogs = context.settings.settings.catalogs
+    code = [match["code"] for match in _SQL_PARTS.finditer(text) if match["code"]]
+    if not any(part.strip() for part in code):
+        yield entry.problem("sql_file_path", f"{entry.row.sql_file_path} holds no SQL", "write a SELECT")
+    words = [part.strip("`").lower() for part in code]
+    for word in sorted(
+        {word[1:-1] for word in (part.strip("`") for part in code) if word.startswith("{") and word != "{"}
+    ):
+        if word not in catalogs.values():
+            what = f"{entry.row.sql_file_path} holds {{{word}}}, which is no bundle variable of the settings' catalogs"
+            near = did_you_mean(word, catalogs.values())
+            yield entry.problem("sql_file_path", what + near, "" if near else "add it there or write the name")
+    for catalog, variable in catalogs.items():
+        if any(word.startswith(f"{catalog.lower()}.") for word in words):
+            what = f"{entry.row.sql_file_path} names catalog {catalog} itself, on every target"
+            yield entry.problem("sql_file_path", what, f"write {{{variable}}}", "warning")
+    if entry.row.load_type == "incremental" and "join" in words and "greatest" not in words:
+        what = f"{entry.row.sql_file_path} joins tables and load_type is incremental: a change of the other is not seen"
+        remedy = "make the watermark the greatest(...) of theirs, or load_type full"
+        yield entry.problem("load_type", what, remedy, "warning")
+
+
+def config(entry: Entry) -> Iterator[Problem]:
+    """A row of another runner may use words of its own; it is only asked to be JSON."""
+    if entry.built_in:
+        for what in entry.config_problems:
+            yield entry.problem("cdc_source_config", what)
+    elif entry.row.cdc_source_config.strip() and not _is_object(entry.row.cdc_source_config):
+        yield entry.problem("cdc_source_config", "not a JSON object", 'write {} or {"key": value}')
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def config_columns(entry: Entry) -> Iterator[Problem]:
+    found = entry.config
+    listed = {"sequence_by": found.sequence_by, "watermark": (found.watermark,), "cluster_by": found.cluster_by}
+    for key, columns in listed.items():
+        for column in columns:
+            if column != column.strip() or len(column) > 255:
+                yield entry.problem("cdc_source_config", f"{key}: {shown(column)} is not a column's name")
+
+
+def combinations(entry: Entry) -> Iterator[Problem]:
+    if not entry.built_in:
+        return
+    case = Case(pipeline=entry.row.execution_pipeline, load_type=entry.row.load_type, config=entry.config)
+    for found in combination_problems(case):
+        yield entry.problem(found.column, found.what, found.remedy, found.severity)
+
+
+def task_key_form(entry: Entry, context: Context) -> Iterator[Problem]:
+    key = task_key(entry, context)
+    if not entry.row.dst_table_name or identifier_problem(entry.row.dst_table_name):
+        return
+    if not _TASK_KEY.fullmatch(key):
+        what = f"task key {shown(key)} is not 1 to 100 letters, digits, _ and -"
+        yield entry.problem(
+            "dst_table_name", what, f"rename the table, or set task_key of the layer in {context.settings.file}"
+        )
+    elif key in RESERVED_KEYS or key.startswith(RESERVED_PREFIX):
+        way = f'task_key: "{{dst_schema}}__{{dst_table_name}}" for layer {entry.row.layer}'
+        remedy = f"rename the table, or set {way} in {context.settings.file}"
+        yield entry.problem("dst_table_name", f"task key {key!r} is reserved for the job's own tasks", remedy)
+
+
+ROW_RULES: tuple[Callable[[Entry], Iterator[Problem]], ...] = (
+    required,
+    execution_order_from_1,
+    text_without_control,
+    names,
+    layer_name,
+    load_type,
+    keys,
+    column_names,
+    source_given,
+    config,
+    config_columns,
+    combinations,
+)
+CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (known_pipeline, sql_file, task_key_form)

@@ -1,0 +1,105 @@
+"""The rules about rows together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from generator.context import Context, task_key
+from generator.model import Entry
+from generator.problem import Problem
+from laketasks.spec import did_you_mean
+
+
+def one_row_per_destination(active: Sequence[Entry]) -> Iterator[Problem]:
+    for same in _groups(active, _destination):
+        for entry in same[1:]:
+            what = f"{'.'.join(_written_destination(entry))} is loaded by row {same[0].source.number} already"
+            yield entry.problem("dst_table_name", what, "keep one row active for each table")
+
+
+def one_row_per_task_key(active: Sequence[Entry], context: Context) -> Iterator[Problem]:
+    for same in _groups(active, lambda entry: (entry.row.layer, task_key(entry, context))):
+        for entry in same[1:]:
+            if _destination(entry) == _destination(same[0]):
+                continue  # one_row_per_destination says it
+            what = f"task key {task_key(entry, context)!r} is that of row {same[0].source.number} too"
+            remedy = (
+                f'set task_key: "{{dst_schema}}__{{dst_table_name}}" for layer {entry.row.layer} '
+                f"in {context.settings.file}"
+            )
+            yield entry.problem("dst_table_name", what, remedy)
+
+
+def layers_differ_by_more_than_case(active: Sequence[Entry]) -> Iterator[Problem]:
+    first: dict[str, Entry] = {}
+    for entry in active:
+        other = first.setdefault(entry.row.layer.lower(), entry)
+        if other.row.layer != entry.row.layer:
+            what = f"{entry.row.layer!r} and {other.row.layer!r} of row {other.source.number} differ by case only"
+            yield entry.problem("layer", what, "write both alike")
+
+
+def sources_come_first(active: Sequence[Entry]) -> Iterator[Problem]:
+    """A row that reads a table of its own layer waits for it only where that has a smaller order."""
+    loads = {(entry.row.layer, *_destination(entry)): entry for entry in active}
+    for entry in active:
+        row = entry.row
+        read = (row.layer, row.src_catalog.lower(), row.src_schema.lower(), row.src_table_name.lower())
+        if (
+            row.sql_file_path
+            or not entry.built_in
+            or read not in loads
+            or min(row.execution_order, loads[read].row.execution_order) < 1
+        ):
+            continue
+        made_by = loads[read]
+        if made_by.row.execution_order >= row.execution_order:
+            what = (
+                f"reads {made_by.row.dst_table_name}, which row {made_by.source.number} "
+                f"loads in order {made_by.row.execution_order}"
+            )
+            remedy = f"give it an order larger than {made_by.row.execution_order}"
+            if made_by is entry:
+                what, remedy = "reads the table that it loads", "name another source"
+            yield entry.problem("execution_order", what, remedy)
+
+
+def settings_match_rows(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
+    """A layer or table that the settings name and no row has is a slip of the pen that would go unnoticed."""
+    keys_of: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        keys_of[entry.row.layer].add(task_key(entry, context))
+    for name, layer in context.settings.settings.layers.items():
+        if name not in keys_of:
+            what = f"no row has this layer{did_you_mean(name, keys_of)}"
+            yield context.settings.problem(("layers", name), what, "rename or remove it")
+            continue
+        for key in layer.tables:
+            if key not in keys_of[name]:
+                what = f"no row of the layer has this task key{did_you_mean(key, keys_of[name])}"
+                yield context.settings.problem(("layers", name, "tables", key), what, "rename or remove it")
+
+
+def _groups(entries: Sequence[Entry], key: Callable[[Entry], tuple[str, ...]]) -> list[list[Entry]]:
+    groups: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.row.dst_table_name:
+            groups[key(entry)].append(entry)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _written_destination(entry: Entry) -> tuple[str, str, str]:
+    return entry.row.dst_catalog, entry.row.dst_schema, entry.row.dst_table_name
+
+
+def _destination(entry: Entry) -> tuple[str, ...]:
+    """Unity Catalog does not tell upper from lower case."""
+    return tuple(part.lower() for part in _written_destination(entry))
+
+
+ACTIVE_RULES: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
+    one_row_per_destination,
+    layers_differ_by_more_than_case,
+    sources_come_first,
+)
