@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module, metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 _MESSAGE_CHARACTERS = 4_000
 
@@ -21,7 +21,7 @@ def perform(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         module, function = request["call"].split(":")
         getattr(import_module(module), function)(**request["arguments"])
-    except BaseException as error:  # noqa: BLE001 - whatever a task raises is its failure, SystemExit too
+    except BaseException as error:
         sys.stderr.write("".join(traceback.format_exception(type(error), error, _foreign(error.__traceback__))))
         return {"ok": False, "message": _message(error)}
     finally:
@@ -72,13 +72,11 @@ def entry_point(package_name: str, name: str) -> Callable[[], object]:
     except metadata.PackageNotFoundError:
         found = []
     if found:
-        function: Callable[[], object] = found[0].load()
-        return function
+        return cast("Callable[[], object]", found[0].load())
     module = import_module(package_name.replace("-", "_"))
     if not hasattr(module, name):
         raise LookupError(f"package {package_name} has neither an entry point {name} nor a function of that name")
-    function = getattr(module, name)
-    return function
+    return cast("Callable[[], object]", getattr(module, name))
 
 
 def bootstrap(run_log: str) -> None:

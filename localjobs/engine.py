@@ -148,9 +148,9 @@ def prepare(spark: SparkSession, workspace: Path, schemas: Iterable[tuple[str, s
     return tables
 
 
-def found_schemas(workspace: Path, catalogs: Iterable[str]) -> list[tuple[str, str]]:
-    """The (catalog, schema) of these catalogs that have a folder with a Delta table in it."""
-    return sorted({(c, log.parent.parent.name) for c in catalogs for log in (workspace / c).glob("*/*/_delta_log")})
+def found_schemas(workspace: Path) -> list[tuple[str, str]]:
+    """The (catalog, schema) in a workspace that hold a Delta table, whoever wrote it."""
+    return sorted({(log.parts[-4], log.parts[-3]) for log in workspace.glob("*/*/*/_delta_log")})
 
 
 def is_staging(table: str) -> bool:

@@ -5,7 +5,8 @@ a channel or starts a thread, so a fork costs milliseconds where a fresh interpr
 other end of the socket closes, however that came, it kills what it started and ends.
 
     request  {"id", "call": "module:function", "arguments": {...}, "environment": {...}, "log": path}, or {"kill": id}
-    answer   {"ready": true}, then for each request {"id", "status", "cpu_seconds", "ok", "message"} once it has ended
+    answer   {"ready": true}, then for each request {"started", "process"}, and once it has ended
+             {"id", "ok", "died", "message", "cpu_seconds"}
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -85,6 +86,7 @@ class ForkServer:
             self._become(request, writable)
         os.close(writable)
         self._running[process] = (request["id"], readable)
+        self._tell({"started": request["id"], "process": process})
 
     def _become(self, request: dict[str, Any], result: int) -> None:
         """Turn this forked process into the one that was asked for; never returns."""
@@ -130,19 +132,23 @@ def _death(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"the process exited with code {code} before the task returned"
-    hint = "; on SIGKILL the machine may have run out of memory" if code == -signal.SIGKILL else ""
+    hint = "; the machine may have run out of memory" if code == -signal.SIGKILL else ""
     return f"the process was ended by {signal.Signals(-code).name}{hint}"
 
 
-def preload(entry_points: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Import what the tasks will call; yields what cannot be imported, which its tasks then report themselves."""
+def preload(entry_points: Iterable[tuple[str, str]]) -> list[str]:
+    """Import what the tasks will call; returns what cannot be imported, which its tasks then report themselves."""
     for module in ("pyspark.sql.connect.session", "grpc._channel"):
         import_module(module)
-    for package, name in entry_points:
-        try:
-            attempt.entry_point(package, name)
-        except Exception as error:  # noqa: BLE001 - foreign code, at import
-            yield f"{package}.{name}: {error!r}"
+    return [problem for package, name in entry_points if (problem := _import_problem(package, name))]
+
+
+def _import_problem(package: str, name: str) -> str:
+    try:
+        attempt.entry_point(package, name)
+    except Exception as error:
+        return f"{package}.{name}: {error!r}"
+    return ""
 
 
 def main(descriptor: str, entry_points: str) -> None:

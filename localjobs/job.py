@@ -18,7 +18,6 @@ OPERATORS = (
     "LESS_THAN",
     "LESS_THAN_OR_EQUAL",
 )
-BODIES = ("python_wheel_task", "condition_task")
 _BODY_FIELDS = {
     "python_wheel_task": ("package_name", "entry_point", "parameters", "named_parameters"),
     "condition_task": ("left", "op", "right"),
@@ -53,11 +52,18 @@ class ConditionTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTask:
+    """A task of a type that does not run here; a job may hold one as long as it is not selected."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One task. `timeout_seconds` 0 is none; `max_retries` -1 is without end."""
 
     task_key: str
-    body: WheelTask | ConditionTask
+    body: WheelTask | ConditionTask | OtherTask
     depends_on: tuple[Dependency, ...] = ()
     run_if: str = "ALL_SUCCESS"
     timeout_seconds: int = 0
@@ -94,6 +100,13 @@ def read_job(key: str, document: Mapping[str, Any]) -> tuple[Job | None, list[st
     return Job(key=key, name=name, tasks=tuple(tasks), parameters=parameters, timeout_seconds=timeout), []
 
 
+def unsupported(job: Job) -> list[str]:
+    """The tasks of a job that cannot run here."""
+    runs = " and ".join(_BODY_FIELDS)
+    kinds = [(task.task_key, task.body.kind) for task in job.tasks if isinstance(task.body, OtherTask)]
+    return [f"task {key}: {kind} does not run here ({runs} do); choose others with --only" for key, kind in kinds]
+
+
 def _doubles(tasks: Iterable[Task]) -> list[str]:
     keys = [task.task_key for task in tasks if task.task_key]
     doubled = [key for key in dict.fromkeys(keys) if keys.count(key) > 1] if len(set(keys)) < len(keys) else []
@@ -109,16 +122,15 @@ def _parameters(listed: object, problems: list[str]) -> dict[str, str]:
 
 def _task(number: int, entry: object, problems: list[str]) -> Task:
     """The task of one entry; where it has problems, they are added and the task is only good for its key."""
-    nothing = ConditionTask(left="", op="EQUAL_TO", right="")
     if not isinstance(entry, dict) or not isinstance(entry.get("task_key"), str) or not entry["task_key"]:
         problems.append(f"task number {number}: has no task_key")
-        return Task(task_key="", body=nothing)
+        return Task(task_key="", body=OtherTask(kind=""))
     place = f"task {entry['task_key']}"
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", entry["task_key"]):
         problems.append(f"{place}: a task_key has 1 to 100 of the characters A-Z a-z 0-9 _ -")
     return Task(
         task_key=entry["task_key"],
-        body=_body(entry, place, problems) or nothing,
+        body=_body(entry, place, problems),
         depends_on=_dependencies(entry.get("depends_on") or [], place, problems),
         run_if=_word(entry.get("run_if") or "ALL_SUCCESS", RUN_IF, f"{place} run_if", problems),
         timeout_seconds=_whole(entry, "timeout_seconds", place, problems),
@@ -129,14 +141,13 @@ def _task(number: int, entry: object, problems: list[str]) -> Task:
     )
 
 
-def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> WheelTask | ConditionTask | None:
+def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> WheelTask | ConditionTask | OtherTask:
     kinds = [name for name in entry if name.endswith("_task")]
-    if len(kinds) != 1 or kinds[0] not in BODIES or not isinstance(entry[kinds[0]], dict):
-        found = ", ".join(kinds) or "none"
-        problems.append(
-            f"{place}: {found} cannot run here, only one {' or '.join(BODIES)} a task; use --only without it"
-        )
-        return None
+    if len(kinds) != 1 or kinds[0] not in _BODY_FIELDS:
+        return OtherTask(kind=" and ".join(kinds) or "a task without a type")
+    if not isinstance(entry[kinds[0]], dict):
+        problems.append(f"{place} {kinds[0]}: expected an object")
+        return OtherTask(kind=kinds[0])
     body = entry[kinds[0]]
     place = f"{place} {kinds[0]}"
     unknown = [name for name in body if name not in _BODY_FIELDS[kinds[0]]]

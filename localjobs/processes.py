@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,12 +33,14 @@ class Ended:
 
 
 class Processes:
-    """Processes forked on request. Nothing here waits but `wait_for`."""
+    """Processes forked on request. Nothing waits but what says so."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._received = b""
+        self._ready = False
         self._ids = itertools.count(1)
+        self._running: dict[int, int] = {}  # request id -> process id
 
     def fileno(self) -> int:
         """Becomes readable when a process has ended."""
@@ -55,12 +58,24 @@ class Processes:
         self._send({"kill": number})
 
     def ended(self) -> list[Ended]:
-        """Who ended since the last call; waits when nobody did, so call it when `fileno` is readable."""
+        """Who ended since the last call; waits for news where there is none, so call it when `fileno` is readable."""
         received = self._connection.recv(1 << 20)
         if not received:
+            self._kill_all()
             raise ProblemsError(["the fork server ended unexpectedly; the machine may have run out of memory"])
         *lines, self._received = (self._received + received).split(b"\n")
-        return [Ended(**answer) for answer in map(json.loads, lines) if "id" in answer]
+        answers = [json.loads(line) for line in lines]
+        self._ready |= any("ready" in answer for answer in answers)
+        self._running |= {answer["started"]: answer["process"] for answer in answers if "started" in answer}
+        ended = [Ended(**answer) for answer in answers if "id" in answer]
+        for one in ended:
+            self._running.pop(one.id, None)
+        return ended
+
+    def wait_until_ready(self) -> None:
+        """Wait until the fork server has imported what the tasks need."""
+        while not self._ready:
+            self.ended()
 
     def wait_for(self, number: int) -> Ended:
         """Wait for one process while no other runs."""
@@ -68,6 +83,12 @@ class Processes:
             for ended in self.ended():
                 if ended.id == number:
                     return ended
+
+    def _kill_all(self) -> None:
+        """Without the fork server nobody else would."""
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
 
     def _send(self, request: Mapping[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):  # the next `ended` says it

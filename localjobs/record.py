@@ -11,16 +11,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localjobs.job import ConditionTask, Job, Task
+from localjobs.job import ConditionTask, Job, Task, WheelTask
 
 _WRITING_SHARE = 20  # a large record may take this part of a run's time: one twentieth
 
 
 @dataclass(slots=True, kw_only=True)
 class TaskRun:
-    """A task in a run, as of its latest attempt. Times are milliseconds; `attempt_number` counts from 0."""
+    """A task in a run, as of its latest attempt. Times are milliseconds; `attempt_number` counts from 0.
+
+    `filled` is the task with its references replaced, once it has started.
+    """
 
     task: Task
+    filled: Task | None = None
     run_id: int = 0
     attempt_number: int = 0
     life_cycle_state: str = "BLOCKED"
@@ -54,19 +58,21 @@ class TaskRun:
             "execution_duration": round(self.seconds * 1000),
             "timeout_seconds": task.timeout_seconds,
             **self._body(),
-            "output_path": f"{task.task_key}.log",
             "cpu_seconds": self.cpu_seconds,
         }
 
     def _body(self) -> dict[str, Any]:
-        body = self.task.body
+        body = (self.filled or self.task).body
         if isinstance(body, ConditionTask):
             outcome = {"outcome": self.outcome} if self.outcome else {}
             return {"condition_task": {"left": body.left, "op": body.op, "right": body.right, **outcome}}
+        if not isinstance(body, WheelTask):
+            return {}
         parameters = {"parameters": list(body.parameters)} if body.parameters else {}
         named = {"named_parameters": dict(body.named_parameters)} if body.named_parameters else {}
         wheel = {"package_name": body.package_name, "entry_point": body.entry_point}
-        return {"python_wheel_task": wheel | parameters | named}
+        output = {"output_path": f"{self.task.task_key}.log"} if self.start_time else {}
+        return {"python_wheel_task": wheel | parameters | named, **output}
 
 
 def state(life_cycle_state: str, result_state: str, message: str) -> dict[str, str]:

@@ -69,6 +69,8 @@ def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
     body = task.body
     if isinstance(body, ConditionTask):
         return replace(task, body=replace(body, left=text(body.left), right=text(body.right))), problems
+    if not isinstance(body, WheelTask):
+        return task, problems
     filled = WheelTask(
         package_name=body.package_name,
         entry_point=body.entry_point,

@@ -22,25 +22,30 @@ class Names:
 
 def names_of(job: Job) -> tuple[Names, list[str]]:
     """The names in the tasks of a job whose references are filled in, and what cannot be read of them."""
-    tables: list[str] = []
-    catalogs: set[str] = set()
-    run_logs: set[str] = set()
-    problems: list[str] = []
-    for key, entry_point, parameters in _calls(job):
-        try:
-            if entry_point == "load":
-                spec, context = LoadSpec.from_parameters(parameters), RunContext.from_parameters(parameters)
-                tables += [spec.target_table, spec.source_table]
-                catalogs.update(context.catalogs.values())
-                run_logs.add(context.run_log)
-            else:
-                run_logs.add(SummarySpec.from_parameters(parameters).run_log)
-        except SpecError as error:
-            problems += [f"task {key}: {problem}" for problem in error.problems]
-    schemas = sorted(set(_schemas([*tables, *run_logs])))
-    catalogs.update(catalog for catalog, _ in schemas)
+    reads = [_read(key, entry_point, parameters) for key, entry_point, parameters in _calls(job)]
+    run_logs = {read.run_log for read, _ in reads if read}
+    schemas = sorted(set(_schemas([*(table for read, _ in reads if read for table in read.tables), *run_logs])))
+    catalogs = {catalog for read, _ in reads if read for catalog in read.catalogs} | {c for c, _ in schemas}
     names = Names(catalogs=tuple(sorted(catalogs)), schemas=tuple(schemas), run_logs=tuple(sorted(run_logs)))
-    return names, problems
+    return names, [problem for _, problems in reads for problem in problems]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    run_log: str
+    tables: tuple[str, ...] = ()
+    catalogs: tuple[str, ...] = ()
+
+
+def _read(key: str, entry_point: str, parameters: Mapping[str, str]) -> tuple[_Read | None, list[str]]:
+    try:
+        if entry_point == "summarize":
+            return _Read(run_log=SummarySpec.from_parameters(parameters).run_log), []
+        spec, context = LoadSpec.from_parameters(parameters), RunContext.from_parameters(parameters)
+    except SpecError as error:
+        return None, [f"task {key}: {problem}" for problem in error.problems]
+    tables = (spec.target_table, spec.source_table)
+    return _Read(run_log=context.run_log, tables=tables, catalogs=tuple(context.catalogs.values())), []
 
 
 def _calls(job: Job) -> Iterator[tuple[str, str, Mapping[str, str]]]:

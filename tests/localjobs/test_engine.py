@@ -24,7 +24,7 @@ def test_a_folder_is_registered_unless_it_was_a_staging_table(
         spark.sql(f"CREATE TABLE dev_bronze.{schema}.{name} USING delta AS SELECT 1 AS id")
         spark.sql(f"DROP TABLE dev_bronze.{schema}.{name}")
 
-    assert found_schemas(workspace, ["dev_bronze", "dev_silver"]) == [("dev_bronze", schema)]
+    assert found_schemas(workspace) == [("dev_bronze", schema)]
     assert prepare(spark, workspace, [("dev_bronze", schema)]) == 1
     assert [row[0] for row in spark.sql(f"SELECT id FROM dev_bronze.{schema}.kept").collect()] == [1]
     assert [p.name for p in (workspace / "dev_bronze" / schema).iterdir()] == ["kept"]

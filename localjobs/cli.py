@@ -1,0 +1,70 @@
+"""`python -m localjobs`: reads the command line, runs, says how it went. The only place that decides exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from localjobs.problem import ProblemsError, UsageError
+from localjobs.start import Request, start
+
+_DESCRIPTION = "Run a generated job file on this machine as the Jobs service would."
+_PARALLEL = 2 * (os.cpu_count() or 1)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 0 the run succeeded, 1 it did not or could not, 2 the command line is wrong."""
+    try:
+        return start(_request(_parser().parse_args(arguments)))
+    except UsageError as error:
+        return _say(error, 2)
+    except ProblemsError as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        return _say(ProblemsError(["canceled before the first task"]), 130)
+
+
+def _say(error: ProblemsError, code: int) -> int:
+    sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m localjobs", description=_DESCRIPTION)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a job file", description=_DESCRIPTION)
+    run.add_argument("job_file", type=Path, metavar="JOB_FILE", help="such as resources/bronze_to_silver.job.yml")
+    run.add_argument("--workspace", type=Path, required=True, metavar="DIR", help="folder of tables and runs")
+    run.add_argument("--engine", choices=["sail"], default="sail", help="what executes the SQL (default: sail)")
+    run.add_argument("--target", default="local", help="target of databricks.yml (default: local)")
+    run.add_argument("--only", default="", metavar="KEYS", help="tasks to run: a,+b (and all before), c+ (all after)")
+    run.add_argument("--params", action="append", default=[], metavar="K=V", help="a job parameter's value")
+    run.add_argument("--var", action="append", default=[], metavar="K=V", help="a bundle variable's value")
+    default = f"default: {_PARALLEL}, twice the cores"
+    run.add_argument("--max-parallel", type=int, default=_PARALLEL, metavar="N", help=f"tasks at once ({default})")
+    return parser
+
+
+def _request(options: argparse.Namespace) -> Request:
+    if options.max_parallel < 1:
+        raise UsageError([f"--max-parallel: expected a number from 1, found {options.max_parallel}"])
+    return Request(
+        job_file=options.job_file,
+        workspace=options.workspace,
+        target=options.target,
+        only=tuple(key.strip() for key in options.only.split(",") if key.strip("+ ")),
+        parameters=_pairs("--params", options.params),
+        variables=_pairs("--var", options.var),
+        max_parallel=options.max_parallel,
+    )
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    wrong = [word for word in words if "=" not in word]
+    if wrong:
+        raise UsageError(f"{option}: expected name=value, found {word!r}" for word in wrong)
+    pairs = (word.split("=", 1) for word in words)
+    return {name.strip(): value for name, value in pairs}

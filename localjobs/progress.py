@@ -1,0 +1,160 @@
+"""What a person sees while a run goes on: a live picture on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from localjobs.record import TaskRun
+from localjobs.runif import SUCCEEDED
+
+_HEARTBEAT_SECONDS = 30.0
+_REFRESH_SECONDS = 0.2
+_BAR = 30
+_COLOURS = {"SUCCESS": "green", "FAILED": "bold red", "TIMEDOUT": "bold red", "CANCELED": "yellow"}
+
+
+class Progress(Protocol):
+    """Told what happens in a run, shows it somewhere."""
+
+    def ended(self, run: TaskRun) -> None: ...
+
+    def retries(self, run: TaskRun, result: str, wait: float) -> None: ...
+
+    def tick(self, runs: Collection[TaskRun], now: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The tasks of a run at one moment; what runs longest stands first."""
+
+    total: int
+    done: int
+    bad: int
+    waiting: int
+    running: tuple[tuple[str, float, int], ...]  # task_key, seconds, attempt from 1
+
+
+def overview(runs: Iterable[TaskRun], now: float) -> Overview:
+    """Count a run's tasks; `now` in seconds since the epoch."""
+    listed = list(runs)
+    running = [run for run in listed if run.life_cycle_state == "RUNNING"]
+    at_work = [(r.task.task_key, max(0.0, now - r.start_time / 1000), r.attempt_number + 1) for r in running]
+    ended = [run for run in listed if run.ended]
+    return Overview(
+        total=len(listed),
+        done=len(ended),
+        bad=sum(run.result_state not in SUCCEEDED for run in ended),
+        waiting=len(listed) - len(running) - len(ended),
+        running=tuple(sorted(at_work, key=lambda entry: -entry[1])),
+    )
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `1 h 02 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def first_line(text: str, length: int = 100) -> str:
+    """The beginning of a message, for one line of a display."""
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= length else line[: length - 4] + " ..."
+
+
+class Lines:
+    """One line for each task that ended, and one now and then while nothing does."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._done, self._total = 0, total
+        self._began = self._last = time.monotonic()
+
+    def ended(self, run: TaskRun) -> None:
+        self._done += 1
+        took = duration(run.seconds) if run.start_time else "-"
+        told = f"  {first_line(run.state_message)}" if run.state_message else ""
+        counted = f"[{self._done:>{len(str(self._total))}}/{self._total}]"
+        self._say(f"{counted} {run.result_state:<15} {took:>6}  {run.task.task_key}{told}")
+
+    def retries(self, run: TaskRun, result: str, wait: float) -> None:
+        again = f"attempt {run.attempt_number + 2} in {duration(wait)}" if wait else f"attempt {run.attempt_number + 2}"
+        self._say(f"{result} {run.task.task_key}, {again}")
+
+    def tick(self, runs: Collection[TaskRun], now: float) -> None:
+        if time.monotonic() - self._last < _HEARTBEAT_SECONDS:
+            return
+        seen = overview(runs, now)
+        names = ", ".join(f"{key} ({duration(seconds)})" for key, seconds, _ in seen.running[:4])
+        more = f" and {len(seen.running) - 4} more" if len(seen.running) > 4 else ""
+        passed = duration(time.monotonic() - self._began)
+        self._say(f"after {passed}: {seen.done} of {seen.total} done, {seen.waiting} waiting, running {names}{more}")
+
+    def _say(self, line: str) -> None:
+        self._last = time.monotonic()
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Picture:
+    """A few lines that are drawn anew while the run goes on; what did not succeed stays above them."""
+
+    def __init__(self, live: Live, title: str) -> None:
+        self._live, self._title = live, title
+        self._began, self._last = time.monotonic(), 0.0
+        self._runs: Collection[TaskRun] = ()
+
+    def ended(self, run: TaskRun) -> None:
+        if run.result_state not in SUCCEEDED:
+            self._say(run.result_state, f"{run.task.task_key}  {first_line(run.state_message)}")
+
+    def retries(self, run: TaskRun, result: str, wait: float) -> None:
+        when = f"in {duration(wait)}" if wait else "now"
+        self._say(result, f"{run.task.task_key}  tried again {when}")
+
+    def tick(self, runs: Collection[TaskRun], now: float) -> None:
+        if time.monotonic() - self._last < _REFRESH_SECONDS and any(not run.ended for run in runs):
+            return
+        self._last = time.monotonic()
+        height = max(1, self._live.console.height - 5)
+        picture = draw(overview(runs, now), self._title, time.monotonic() - self._began, height)
+        self._live.update(picture, refresh=True)
+
+    def _say(self, word: str, text: str) -> None:
+        line = Text.assemble((f"{word:<15} ", _COLOURS.get(word, "yellow")), text, no_wrap=True, overflow="ellipsis")
+        self._live.console.print(line)
+
+
+def draw(seen: Overview, title: str, passed: float, height: int) -> RenderableType:
+    """The picture of a moment: a bar with the counts, then what runs, at most `height` lines of it."""
+    filled = _BAR * seen.done // max(1, seen.total)
+    bad = Text(f"  {seen.bad} not succeeded", "bold red") if seen.bad else Text("")
+    head = Text.assemble(
+        (title, "bold"),
+        "  ",
+        ("━" * filled, "green"),
+        ("━" * (_BAR - filled), "bright_black"),
+        f"  {seen.done}/{seen.total} done",
+        bad,
+        f"  {len(seen.running)} running  {seen.waiting} waiting  {duration(passed)}",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+    table = Table.grid(padding=(0, 2))
+    for key, seconds, attempt in seen.running[:height]:
+        again = f"attempt {attempt}" if attempt > 1 else ""
+        table.add_row(" ", key, Text(duration(seconds), justify="right"), Text(again, "yellow"))
+    if len(seen.running) > height:
+        table.add_row(" ", f"and {len(seen.running) - height} more")
+    return Group(head, table)

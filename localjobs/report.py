@@ -1,0 +1,72 @@
+"""What stands at the end of a run: the failed tasks with the end of their output, the summary, one last line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from localjobs.job import WheelTask
+from localjobs.progress import duration
+from localjobs.record import RunRecord, TaskRun
+from localjobs.run import HEADER
+
+_TAIL_LINES = 12
+_SHOWN = 10
+
+
+def report(record: RunRecord, workspace: Path) -> str:
+    """The text for a person who did not watch; the summary task's output stands in it in full."""
+    return "\n".join([*_failures(record), *_summary(record), _last_line(record, workspace)])
+
+
+def _failures(record: RunRecord) -> Iterator[str]:
+    failed = [r for r in record.runs.values() if r.result_state in ("FAILED", "TIMEDOUT") and not _summarizes(r)]
+    for run in failed[:_SHOWN]:
+        yield f"{run.task.task_key} {run.result_state}: {_log(record, run)}"
+        yield from (f"    {line}" for line in _output(record, run)[-_TAIL_LINES:] or [run.state_message])
+        yield ""
+    for run in failed[_SHOWN:]:
+        yield f"{run.task.task_key} {run.result_state}: {_log(record, run)}"
+    if failed[_SHOWN:]:
+        yield ""
+
+
+def _summary(record: RunRecord) -> Iterator[str]:
+    for run in record.runs.values():
+        if _summarizes(run) and run.start_time:
+            yield from _without_traceback(_output(record, run))
+            yield ""
+
+
+def _summarizes(run: TaskRun) -> bool:
+    body = run.task.body
+    return isinstance(body, WheelTask) and body.entry_point == "summarize"
+
+
+def _without_traceback(lines: list[str]) -> list[str]:
+    """The summary raises when a task failed; where it did so is no news."""
+    begins = next((n for n, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")), None)
+    if begins is None:
+        return lines
+    raised = next((n for n in range(begins + 1, len(lines)) if lines[n] and not lines[n].startswith(" ")), len(lines))
+    return lines[:begins] + lines[raised:]
+
+
+def _output(record: RunRecord, run: TaskRun) -> list[str]:
+    """The lines of the latest attempt."""
+    log = _log(record, run)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    begins = max((n for n, line in enumerate(lines) if line.startswith(HEADER)), default=-1)
+    return lines[begins + 1 :]
+
+
+def _log(record: RunRecord, run: TaskRun) -> Path:
+    return record.file.parent / f"{run.task.task_key}.log"
+
+
+def _last_line(record: RunRecord, workspace: Path) -> str:
+    took = duration(record.end_time / 1000 - record.start.timestamp())
+    why = f" ({record.state_message})" if record.state_message else ""
+    return (
+        f"run {record.run_id} {record.result_state}{why} in {took}; record: {workspace}/runs/{record.run_id}/run.json"
+    )

@@ -1,0 +1,322 @@
+"""One run of a job: starts what may start, stops what takes too long, repeats what may be repeated, notes it all."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from localjobs.condition import outcome
+from localjobs.engine import Engine
+from localjobs.graph import Order
+from localjobs.job import ConditionTask, Task, WheelTask
+from localjobs.processes import Ended, Processes
+from localjobs.progress import Progress
+from localjobs.record import RunRecord, TaskRun
+from localjobs.references import RunValues, fill, task_names
+from localjobs.runif import RUN, SUCCEEDED, run_result
+
+_INTERRUPT_SECONDS = 10.0
+_TICK_SECONDS = 0.25
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """A process at work for a task; `stopped` is the result it gets when we end it, with the message why."""
+
+    run: TaskRun
+    tag: str
+    deadline: float = float("inf")
+    stopped: str = ""
+    reason: str = ""
+    ended: Ended | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run in progress. `execute` returns its result; the record says the rest."""
+
+    record: RunRecord
+    values: RunValues
+    engine: Engine
+    processes: Processes
+    progress: Progress
+    max_parallel: int
+    _order: Order = field(init=False)
+    _ready: deque[str] = field(default_factory=deque)
+    _retries: dict[str, float] = field(default_factory=dict)  # task_key -> when it may start again
+    _attempts: dict[int, _Attempt] = field(default_factory=dict)  # by the id of its process
+    _interrupts: dict[int, tuple[_Attempt, float]] = field(default_factory=dict)  # by id, with a deadline
+    _canceled: tuple[str, str] | None = None  # the run's result and message, once it is canceled
+
+    def __post_init__(self) -> None:
+        self._order = Order(self.record.job.tasks)
+
+    def execute(self) -> str:
+        """Run until every task has ended; the run's result."""
+        limit = self.record.job.timeout_seconds
+        deadline = time.monotonic() + limit if limit else float("inf")
+        with _interrupts_heard() as heard, selectors.DefaultSelector() as selector:
+            selector.register(self.processes, selectors.EVENT_READ)
+            selector.register(heard.descriptor, selectors.EVENT_READ)
+            self._judge(self._order.first())
+            while len(self._order.results) < len(self.record.runs):
+                self._start_ready()
+                self.record.write(now=not self._attempts)
+                self.progress.tick(self.record.runs.values(), time.time())
+                self._listen(selector, deadline)
+                if heard.signals():
+                    self._cancel("CANCELED", "canceled by the user")
+                if time.monotonic() >= deadline and not self._canceled:
+                    self._cancel("TIMEDOUT", f"the job's timeout of {limit} s is over")
+                if not self.engine.runs() and not self._canceled:
+                    self._cancel("FAILED", f"the engine ended by itself; its output: {self.engine.log}")
+        return self._end()
+
+    # --- what is next ---
+
+    def _judge(self, verdicts: Iterable[tuple[str, str]]) -> None:
+        """Queue the tasks that may run, end those that may not, and whatever that decides in turn."""
+        ahead = deque(verdicts)
+        while ahead:
+            key, verdict = ahead.popleft()
+            run = self.record.runs[key]
+            if self._canceled:
+                ahead.extend(self._note_end(run, "CANCELED", self._canceled[1]))
+            elif verdict != RUN:
+                ahead.extend(self._note_end(run, verdict, self._why_not(run.task)))
+            else:
+                run.life_cycle_state = "PENDING"
+                self._ready.append(key)
+
+    def _why_not(self, task: Task) -> str:
+        if task.disabled:
+            return "the task is disabled"
+        ended = {d.task_key: self._order.results[d.task_key] for d in task.depends_on}
+        bad = [f"{key} {result}" for key, result in ended.items() if result not in SUCCEEDED]
+        decided = [f"{key} is {out}" for key in ended if (out := self._order.outcomes[key])]
+        seen = bad or decided or [f"{key} {result}" for key, result in ended.items()]
+        more = f" and {len(seen) - 3} more" if len(seen) > 3 else ""
+        return f"not run, {task.run_if}: {', '.join(seen[:3])}{more}"
+
+    def _note_end(self, run: TaskRun, result: str, message: str) -> list[tuple[str, str]]:
+        run.life_cycle_state, run.result_state, run.state_message = "TERMINATED", result, message
+        run.end_time = _milliseconds()
+        self.record.touch(run.task.task_key)
+        self.progress.ended(run)
+        return self._order.finish(run.task.task_key, result, run.outcome)
+
+    def _end_task(self, run: TaskRun, result: str, message: str) -> None:
+        self._judge(self._note_end(run, result, message))
+
+    def _start_ready(self) -> None:
+        now = time.monotonic()
+        for key in [key for key, at in self._retries.items() if at <= now]:
+            del self._retries[key]
+            self._ready.append(key)
+        if self._ready and not self._attempts:
+            self.record.write(now=True)  # a task that waited for all others reads what became of them
+        while self._ready and len(self._attempts) + len(self._interrupts) < self.max_parallel:
+            self._start(self.record.runs[self._ready.popleft()])
+
+    # --- one attempt ---
+
+    def _start(self, run: TaskRun) -> None:
+        run.life_cycle_state, run.start_time, run.end_time = "RUNNING", _milliseconds(), 0
+        self.record.touch(run.task.task_key)
+        names = task_names(run.task, run.run_id, run.attempt_number + 1, self._order.results)
+        task, problems = fill(run.task, self.values.names() | names)
+        run.filled = task
+        if problems:
+            self._end_task(run, "FAILED", "; ".join(problems))
+        elif isinstance(task.body, ConditionTask):
+            self._decide(run, task.body)
+        elif isinstance(task.body, WheelTask):
+            self._start_process(run, task.body)
+
+    def _decide(self, run: TaskRun, condition: ConditionTask) -> None:
+        try:
+            run.outcome = outcome(condition)
+        except ValueError as error:
+            self._end_task(run, "FAILED", str(error))
+        else:
+            self._end_task(run, "SUCCESS", "")
+
+    def _start_process(self, run: TaskRun, body: WheelTask) -> None:
+        attempt = _Attempt(run=run, tag=f"localjobs-{run.run_id}")
+        if run.task.timeout_seconds:
+            attempt.deadline = time.monotonic() + run.task.timeout_seconds
+        log = self._log(run)
+        with log.open("a", encoding="utf-8") as output:
+            output.write(header(run))
+        arguments = {
+            "package_name": body.package_name,
+            "entry_point_name": body.entry_point,
+            "argv": arguments_of(body, self.values.parameters),
+            "tag": attempt.tag,
+        }
+        number = self.processes.start("localjobs.attempt:wheel", arguments, log, self._environment())
+        self._attempts[number] = attempt
+
+    def _log(self, run: TaskRun) -> Path:
+        return self.record.file.parent / f"{run.task.task_key}.log"
+
+    def _environment(self) -> dict[str, str]:
+        return {"SPARK_REMOTE": self.engine.remote, "LAKETASKS_RUN_RECORD": str(self.record.file.absolute())}
+
+    # --- what happens meanwhile ---
+
+    def _listen(self, selector: selectors.BaseSelector, deadline: float) -> None:
+        if len(self._order.results) == len(self.record.runs):
+            return
+        due = [deadline, *self._retries.values(), *(a.deadline for a in self._attempts.values())]
+        due += [at for _, at in self._interrupts.values()]
+        wait = max(0.0, min(_TICK_SECONDS, min(due) - time.monotonic()))
+        for key, _ in selector.select(wait):
+            if key.fileobj is self.processes:
+                for ended in self.processes.ended():
+                    self._hear(ended)
+        now = time.monotonic()
+        for number, attempt in self._attempts.items():
+            if attempt.deadline <= now:
+                limit = attempt.run.task.timeout_seconds
+                self._stop(number, attempt, "TIMEDOUT", f"stopped: its timeout of {limit} s is over")
+        for number in [n for n, (_, at) in self._interrupts.items() if at <= now]:
+            self.processes.kill(number)
+            self._interrupts[number] = (self._interrupts[number][0], float("inf"))
+
+    def _stop(self, number: int, attempt: _Attempt, result: str, reason: str) -> None:
+        attempt.stopped, attempt.reason, attempt.deadline = result, reason, float("inf")
+        self.processes.kill(number)
+
+    def _hear(self, ended: Ended) -> None:
+        if ended.id in self._interrupts:
+            self._conclude(self._interrupts.pop(ended.id)[0])
+            return
+        attempt = self._attempts.pop(ended.id)
+        attempt.ended = ended
+        if ended.died and self.engine.runs():
+            # Its operations go on in the server. Interrupting them once the process is dead leaves no gap
+            # in which it could start another one.
+            arguments = {"remote": self.engine.remote, "tag": attempt.tag}
+            number = self.processes.start("localjobs.engine:interrupt", arguments, self._log(attempt.run), {})
+            self._interrupts[number] = (attempt, time.monotonic() + _INTERRUPT_SECONDS)
+        else:
+            self._conclude(attempt)
+
+    def _conclude(self, attempt: _Attempt) -> None:
+        """Give a task its result, or another attempt."""
+        run, ended = attempt.run, attempt.ended
+        if ended is None:
+            raise AssertionError("an attempt is concluded once its process has ended")
+        run.cpu_seconds = round(run.cpu_seconds + ended.cpu_seconds, 3)
+        if ended.ok:
+            self._end_task(run, "SUCCESS", "")
+            return
+        by_us = ended.died and bool(attempt.stopped)
+        result, message = (attempt.stopped, attempt.reason) if by_us else ("FAILED", ended.message)
+        if by_us:
+            with self._log(run).open("a", encoding="utf-8") as output:
+                output.write(f"{message}\n")
+        if self._canceled or not may_retry(run.task, run.attempt_number, result):
+            self._end_task(run, result, message)
+        else:
+            self._retry(run, result, message)
+
+    def _retry(self, run: TaskRun, result: str, message: str) -> None:
+        wait = run.task.min_retry_interval_millis / 1000
+        self.progress.retries(run, result, wait)
+        run.attempt_number += 1
+        run.run_id = self.record.attempt_id(list(self.record.runs).index(run.task.task_key), run.attempt_number)
+        run.life_cycle_state, run.state_message = "WAITING_FOR_RETRY", f"attempt {run.attempt_number}: {message}"
+        self.record.touch(run.task.task_key)
+        self._retries[run.task.task_key] = time.monotonic() + wait
+
+    def _cancel(self, result: str, message: str) -> None:
+        """Stop what runs and end what waits; a second cancel no longer waits for the engine to be told."""
+        if self._canceled:
+            self._interrupts = {n: (a, min(at, time.monotonic())) for n, (a, at) in self._interrupts.items()}
+            return
+        self._canceled = (result, message)
+        for number, attempt in self._attempts.items():
+            self._stop(number, attempt, "FAILED" if result == "FAILED" else "CANCELED", message)
+        waiting = [*self._ready, *self._retries]
+        self._ready.clear()
+        self._retries.clear()
+        for key in waiting:
+            self._end_task(self.record.runs[key], "CANCELED", message)
+
+    def _end(self) -> str:
+        results, leaves = self._order.results, self._order.leaves
+        result = run_result([results[key] for key in leaves], [r for k, r in results.items() if k not in leaves])
+        result, message = self._canceled or (result, "")
+        self.record.end(result, message, _milliseconds())
+        self.progress.tick(self.record.runs.values(), time.time())
+        return result
+
+
+def arguments_of(body: WheelTask, job_parameters: Mapping[str, str]) -> list[str]:
+    """The arguments of a wheel task: positional ones as they are, else the named ones with the job's on top."""
+    if body.parameters:
+        return list(body.parameters)
+    return [f"--{name}={value}" for name, value in {**body.named_parameters, **job_parameters}.items()]
+
+
+def may_retry(task: Task, attempt_number: int, result: str) -> bool:
+    """Whether an attempt (from 0) that ended so is followed by another."""
+    if result not in ("FAILED", "TIMEDOUT") or (result == "TIMEDOUT" and not task.retry_on_timeout):
+        return False
+    return task.max_retries == -1 or attempt_number < task.max_retries
+
+
+HEADER = "=== attempt "
+
+
+def header(run: TaskRun) -> str:
+    """The line that begins an attempt's output in its task's log."""
+    moment = datetime.fromtimestamp(run.start_time / 1000, tz=timezone.utc)
+    return f"{HEADER}{run.attempt_number + 1} of {run.task.task_key}, {moment:%Y-%m-%d %H:%M:%S} UTC ===\n"
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)
+
+
+# --- Ctrl-C ---
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    descriptor: int
+
+    def signals(self) -> bool:
+        """Whether a signal to end came since the last look."""
+        try:
+            return bool(os.read(self.descriptor, 64))
+        except BlockingIOError:
+            return False
+
+
+@contextmanager
+def _interrupts_heard() -> Iterator[_Heard]:
+    """Turn SIGINT and SIGTERM into something to read, so that the loop is never torn out of its middle."""
+    woken, wake = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wake, False)
+    before = signal.set_wakeup_fd(wake)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield _Heard(woken)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(wake)

@@ -1,0 +1,151 @@
+"""From a request to a finished run: read the job, start the engine, prepare the workspace, run, report."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from laketasks.spec import did_you_mean
+from localjobs.bundle import read_bundle, read_job_document, runnable_part
+from localjobs.engine import Engine, found_schemas, plain_path, sail
+from localjobs.graph import order_problems, select
+from localjobs.job import Job, WheelTask, read_job, unsupported
+from localjobs.problem import ProblemsError, UsageError
+from localjobs.processes import Processes, fork_server
+from localjobs.progress import Lines, Picture, Progress
+from localjobs.record import RunRecord
+from localjobs.references import RunValues, checked
+from localjobs.report import report
+from localjobs.run import Run
+from localjobs.tables import Names, names_of
+from localjobs.workspace import locked, new_run_folder
+
+_SUCCEEDED = ("SUCCESS", "SUCCESS_WITH_FAILURES")
+_CATALOG_OF_NONE = "spark_catalog"  # a server has at least one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    job_file: Path
+    workspace: Path
+    target: str
+    only: tuple[str, ...]
+    parameters: Mapping[str, str]
+    variables: Mapping[str, str]
+    max_parallel: int
+
+
+def start(request: Request) -> int:
+    """Run the job and print how it went; 0 when it succeeded, 1 when it did not, 130 when it was canceled."""
+    job, defaults = read(request)
+    begin = datetime.now(timezone.utc)
+    values = RunValues(run_id=0, job_id=_job_id(job), job_name=job.name, start=begin, parameters=job.parameters)
+    first_look, problems = checked(job, values)
+    names, more = names_of(first_look)
+    if problems or more:
+        raise ProblemsError([*problems, *more])
+    with locked(request.workspace):
+        run_id, folder = new_run_folder(request.workspace, begin)
+        record = RunRecord(
+            file=folder / "run.json",
+            run_id=run_id,
+            job_id=values.job_id,
+            job=job,
+            start=begin,
+            defaults=defaults,
+        )
+        result = _run(request, record, replace(values, run_id=run_id), names)
+        sys.stdout.write(report(record, request.workspace) + "\n")
+    return 130 if result == "CANCELED" else int(result not in _SUCCEEDED)
+
+
+def read(request: Request) -> tuple[Job, dict[str, str]]:
+    """The job as asked for, and its parameters' defaults; raises ProblemsError with everything that is wrong."""
+    key, document = read_job_document(request.job_file)
+    bundle = read_bundle(request.job_file, request.target, request.variables)
+    resolved, problems = bundle.resolve(runnable_part(document))
+    job, more = read_job(key, resolved)
+    if job is None or problems:
+        raise ProblemsError(f"{request.job_file}: {problem}" for problem in (problems or more))
+    if wrong := order_problems(job):
+        raise ProblemsError(f"{request.job_file}: {problem}" for problem in wrong)
+    unknown = [name for name in request.parameters if name not in job.parameters]
+    if unknown:
+        known = ", ".join(job.parameters) or "none"
+        hints = [(name, did_you_mean(name, job.parameters)) for name in unknown]
+        raise UsageError(f"--params {n}: the job has no such parameter{hint} (it has: {known})" for n, hint in hints)
+    chosen = select(job, request.only) if request.only else job
+    if others := unsupported(chosen):
+        raise ProblemsError(f"{request.job_file}: {problem}" for problem in others)
+    return replace(chosen, parameters={**job.parameters, **request.parameters}), dict(job.parameters)
+
+
+def _job_id(job: Job) -> int:
+    """A number for a job that has none until it is deployed: the same for the same key."""
+    return zlib.crc32(job.key.encode())
+
+
+def _run(request: Request, record: RunRecord, values: RunValues, names: Names) -> str:
+    folder = record.file.parent
+    record.write(now=True)
+    found = found_schemas(request.workspace)
+    schemas = sorted({*names.schemas, *found})
+    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found)}) or [_CATALOG_OF_NONE]
+    entry_points = {
+        (t.body.package_name, t.body.entry_point) for t in record.job.tasks if isinstance(t.body, WheelTask)
+    }
+    try:
+        with (
+            plain_path(request.workspace) as workspace,
+            fork_server(sorted(entry_points), folder / "localjobs.forkserver.log") as processes,
+            sail(catalogs, folder / "localjobs.sail.log") as engine,
+        ):
+            _prepare(processes, engine, workspace, schemas, names, folder / "localjobs.prepare.log")
+            with _progress(record) as progress:
+                return Run(
+                    record=record,
+                    values=values,
+                    engine=engine,
+                    processes=processes,
+                    progress=progress,
+                    max_parallel=request.max_parallel,
+                ).execute()
+    except ProblemsError as error:
+        record.end("FAILED", str(error), int(datetime.now(timezone.utc).timestamp() * 1000))
+        raise
+
+
+def _prepare(
+    processes: Processes, engine: Engine, workspace: Path, schemas: list[tuple[str, str]], names: Names, log: Path
+) -> None:
+    """Tell the engine of the workspace and let the wheel make its run logs, in processes that may open a channel."""
+    processes.wait_until_ready()
+    environment = {"SPARK_REMOTE": engine.remote}
+    given = {"remote": engine.remote, "workspace": str(workspace), "schemas": schemas}
+    calls = [("localjobs.engine:prepare_workspace", given)] if schemas else []
+    calls += [("localjobs.attempt:bootstrap", {"run_log": run_log}) for run_log in names.run_logs]
+    for call, arguments in calls:
+        ended = processes.wait_for(processes.start(call, arguments, log, environment))
+        if not ended.ok:
+            raise ProblemsError([f"the workspace could not be prepared: {ended.message} (output: {log})"])
+
+
+@contextmanager
+def _progress(record: RunRecord) -> Iterator[Progress]:
+    console = Console(stderr=True)
+    total = len(record.runs)
+    if not console.is_terminal:
+        yield Lines(console, total)
+        return
+    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+        yield Picture(live, f"{record.job.key} {record.run_id}")
