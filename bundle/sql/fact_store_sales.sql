@@ -1,5 +1,6 @@
 -- One row per line of a ticket, with the versions of item and customer that were valid on the day of the sale.
 -- The casts say which type is compared: Sail would widen DATE and TIMESTAMP to nanoseconds, which end in 2262.
+-- A dimension row that was loaded since is a reason to look at its sales again: hence the greatest of the watermarks.
 -- '-1' is the unknown member: no date, no such key, or a dimension row that came later than the sale.
 SELECT
   s.ss_item_sk,
@@ -17,7 +18,7 @@ SELECT
   s.ss_coupon_amt,
   s.ss_net_paid,
   s.ss_net_profit,
-  s._fivetran_synced,
+  greatest(s._fivetran_synced, i._watermark, c._watermark) AS _fivetran_synced,
   s._fivetran_deleted
 FROM {bronze_catalog}.tpcds.store_sales AS s
 LEFT JOIN {silver_catalog}.retail.dim_date AS d

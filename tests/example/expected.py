@@ -172,7 +172,7 @@ class Warehouse:
         if first:
             self.run(
                 f"CREATE TABLE {table} AS SELECT {names}, _laketasks_seq AS valid_from, {OPEN} AS valid_to, "
-                "true AS is_current, false AS is_deleted FROM latest LIMIT 0"
+                "true AS is_current, false AS is_deleted, _laketasks_seq AS _watermark FROM latest LIMIT 0"
             )
         config = row.config
         if config.track_history_column_list:
@@ -194,7 +194,8 @@ class Warehouse:
         )
         self.run(
             f"INSERT INTO {table} BY NAME SELECT {names}, IF(fate = 'new', {start}, _laketasks_seq) AS valid_from, "
-            f"{OPEN} AS valid_to, true AS is_current, false AS is_deleted FROM judged WHERE fate IN ('new', 'changed')"
+            f"{OPEN} AS valid_to, true AS is_current, false AS is_deleted, _laketasks_seq AS _watermark "
+            "FROM judged WHERE fate IN ('new', 'changed')"
         )
         missing = self._missing(row, table, f"UPDATE {table} AS t SET is_current = false", "t.is_current")
         self._add_surrogate(row, table)
@@ -203,19 +204,20 @@ class Warehouse:
     def _close(self, row: Row, table: str, carried: list[str]) -> None:
         """End or update the open versions; under `new_record` a delete adds a version that is current and deleted."""
         judged = f"FROM judged AS j WHERE {_same(row.keys, 't', 'j')} AND t.is_current"
-        new_record = row.config.delete_mode == "new_record"
         self.run(
             f"CREATE OR REPLACE TEMP TABLE ended AS SELECT {', '.join(f't.{c}' for c in carried)}, "
-            f"j._laketasks_seq AS valid_from, {OPEN} AS valid_to, true AS is_current, true AS is_deleted "
+            f"j._laketasks_seq AS valid_from, {OPEN} AS valid_to, true AS is_current, true AS is_deleted, "
+            "j._laketasks_seq AS _watermark "
             f"FROM {table} AS t, judged AS j WHERE {_same(row.keys, 't', 'j')} AND t.is_current AND j.fate = 'deleted'"
         )
         self.run(
             f"UPDATE {table} AS t SET valid_to = j._laketasks_seq, is_current = false, "
-            f"is_deleted = (j.fate = 'deleted' AND NOT {new_record}) {judged} AND j.fate IN ('changed', 'deleted')"
+            "is_deleted = (j.fate = 'deleted'), _watermark = IF(j.fate = 'deleted', j._laketasks_seq, t._watermark) "
+            f"{judged} AND j.fate IN ('changed', 'deleted')"
         )
-        values = ", ".join(f"{c} = j.{c}" for c in carried)
+        values = ", ".join([*(f"{c} = j.{c}" for c in carried), "_watermark = j._laketasks_seq"])
         self.run(f"UPDATE {table} AS t SET {values} {judged} AND j.fate = 'in place'")
-        if new_record:
+        if row.config.delete_mode == "new_record":
             self.run(f"INSERT INTO {table} BY NAME SELECT * FROM ended")
 
     def _add_surrogate(self, row: Row, table: str) -> None:
