@@ -17,7 +17,7 @@ from localjobs.runif import SUCCEEDED
 
 _HEARTBEAT_SECONDS = 30.0
 _REFRESH_SECONDS = 0.2
-_BAR = 30
+_BAR = 20
 _COLOURS = {"SUCCESS": "green", "FAILED": "bold red", "TIMEDOUT": "bold red", "CANCELED": "yellow"}
 
 
@@ -84,6 +84,8 @@ class Lines:
 
     def ended(self, run: TaskRun) -> None:
         self._done += 1
+        if run.result_state == "CANCELED" and not run.start_time:
+            return  # the rest of a canceled run, which its last line covers
         took = duration(run.seconds) if run.start_time else "-"
         told = f"  {first_line(run.state_message)}" if run.state_message else ""
         counted = f"[{self._done:>{len(str(self._total))}}/{self._total}]"
@@ -108,7 +110,7 @@ class Lines:
 
 
 class Picture:
-    """A few lines that are drawn anew while the run goes on; what did not succeed stays above them."""
+    """A few lines that are drawn anew while the run goes on; what was started and did not succeed stays above them."""
 
     def __init__(self, live: Live, title: str) -> None:
         self._live, self._title = live, title
@@ -116,7 +118,7 @@ class Picture:
         self._runs: Collection[TaskRun] = ()
 
     def ended(self, run: TaskRun) -> None:
-        if run.result_state not in SUCCEEDED:
+        if run.result_state not in SUCCEEDED and run.start_time:
             self._say(run.result_state, f"{run.task.task_key}  {first_line(run.state_message)}")
 
     def retries(self, run: TaskRun, result: str, wait: float) -> None:
@@ -142,12 +144,12 @@ def draw(seen: Overview, title: str, passed: float, height: int) -> RenderableTy
     bad = Text(f"  {seen.bad} not succeeded", "bold red") if seen.bad else Text("")
     head = Text.assemble(
         (title, "bold"),
-        "  ",
+        f"  {duration(passed)}  ",
         ("━" * filled, "green"),
         ("━" * (_BAR - filled), "bright_black"),
         f"  {seen.done}/{seen.total} done",
         bad,
-        f"  {len(seen.running)} running  {seen.waiting} waiting  {duration(passed)}",
+        f"  {len(seen.running)} running  {seen.waiting} waiting",
         no_wrap=True,
         overflow="ellipsis",
     )

@@ -16,7 +16,7 @@ _SHOWN = 10
 
 def report(record: RunRecord, workspace: Path) -> str:
     """The text for a person who did not watch; the summary task's output stands in it in full."""
-    return "\n".join([*_failures(record), *_summary(record), _last_line(record, workspace)])
+    return "\n".join([*_failures(record), *_not_run(record), *_summary(record), _last_line(record, workspace)])
 
 
 def _failures(record: RunRecord) -> Iterator[str]:
@@ -29,6 +29,14 @@ def _failures(record: RunRecord) -> Iterator[str]:
         yield f"{run.task.task_key} {run.result_state}: {_log(record, run)}"
     if failed[_SHOWN:]:
         yield ""
+
+
+def _not_run(record: RunRecord) -> Iterator[str]:
+    for result in ("UPSTREAM_FAILED", "UPSTREAM_CANCELED", "CANCELED", "DISABLED"):
+        keys = [key for key, run in record.runs.items() if run.result_state == result and not run.start_time]
+        if keys:
+            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+            yield f"not run, {result}: {', '.join(keys[:_SHOWN])}{more}"
 
 
 def _summary(record: RunRecord) -> Iterator[str]:

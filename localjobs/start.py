@@ -120,8 +120,9 @@ def _run(request: Request, record: RunRecord, values: RunValues, names: Names) -
                     progress=progress,
                     max_parallel=request.max_parallel,
                 ).execute()
-    except ProblemsError as error:
-        record.end("FAILED", str(error), int(datetime.now(timezone.utc).timestamp() * 1000))
+    except (ProblemsError, KeyboardInterrupt) as error:
+        result = "FAILED" if isinstance(error, ProblemsError) else "CANCELED"
+        record.end(result, str(error), int(datetime.now(timezone.utc).timestamp() * 1000))
         raise
 
 
