@@ -1,7 +1,7 @@
 -- One row per line of a ticket, with the versions of item and customer that were valid on the day of the sale.
 -- The casts say which type is compared: Sail would widen DATE and TIMESTAMP to nanoseconds, which end in 2262.
 -- A dimension row that was loaded since is a reason to look at its sales again: hence the greatest of the watermarks.
--- '-1' is the unknown member: no date, no such key, or a dimension row that came later than the sale.
+-- '-1' stands for the unknown: no date, no such key, or a dimension row that came later than the sale.
 SELECT
   s.ss_item_sk,
   s.ss_ticket_number,

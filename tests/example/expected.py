@@ -114,6 +114,7 @@ class Warehouse:
         """Make `arrived` (what the load reads) and `latest` (one row per key); the columns that are carried."""
         config = row.config
         assert config.source_mode in {"state", "snapshot"}
+        assert not (config.column_list or config.replace_where or config.insert_only or config.unknown_member)
         self.run(f"CREATE OR REPLACE TEMP VIEW source AS {row.source}")
         columns = self.columns("source")
         synced = "_fivetran_synced" if "_fivetran_synced" in columns else "NULL::TIMESTAMPTZ"
@@ -133,7 +134,6 @@ class Warehouse:
         ((newest,),) = self.run("SELECT max(_laketasks_seq) FROM arrived")
         if newest is not None:
             self.watermarks[row.name] = max(newest, self.watermarks.get(row.name, newest))
-        assert not config.column_list
         return [c for c in columns if not c.startswith(_OURS) and c not in config.except_column_list]
 
     def _merge(self, row: Row, carried: list[str], first: bool) -> dict[str, int]:
@@ -225,12 +225,7 @@ class Warehouse:
         if not row.surrogate:
             return
         self.run(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {row.surrogate} VARCHAR")
-        if row.config.unknown_member and not self.number(f"SELECT count(*) FROM {table} WHERE {row.keys[0]} = -1"):
-            self.run(
-                f"INSERT INTO {table} BY NAME SELECT -1 AS {row.keys[0]}, TIMESTAMPTZ '1900-01-01' AS valid_from, "
-                f"{OPEN} AS valid_to, true AS is_current, false AS is_deleted"
-            )
-        made = f"IF({row.keys[0]} = -1, '-1', concat({row.keys[0]}, ' from ', epoch_us(valid_from)))"
+        made = f"concat({row.keys[0]}, ' from ', epoch_us(valid_from))"
         self.run(f"UPDATE {table} SET {row.surrogate} = {made}")
 
     def _overwrite(self, row: Row, carried: list[str], first: bool) -> dict[str, int]:
