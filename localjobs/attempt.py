@@ -50,7 +50,7 @@ def _foreign(frames: TracebackType | None) -> TracebackType | None:
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the task called sys.exit({error.code!r}); a wheel task ends by returning or by an exception"
-    text = "".join(traceback.format_exception_only(type(error), error)).strip()
+    text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     return text if len(text) <= _MESSAGE_CHARACTERS else text[:_MESSAGE_CHARACTERS] + " ..."
 
 

@@ -15,6 +15,7 @@ import contextlib
 import gc
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -25,6 +26,7 @@ from typing import Any
 
 from localjobs import attempt
 
+_OURS = "laketasks"  # it imports its loaders late; that they can be imported beforehand is known of it alone
 _RESULT_BYTES = 60_000  # less than a pipe holds, so that a process can leave its result and end
 
 
@@ -146,6 +148,9 @@ def preload(entry_points: Iterable[tuple[str, str]]) -> list[str]:
 def _import_problem(package: str, name: str) -> str:
     try:
         attempt.entry_point(package, name)
+        if package == _OURS:
+            for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
+                import_module(module.name)
     except Exception as error:
         return f"{package}.{name}: {error!r}"
     return ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from laketasks.spec import did_you_mean
-from localjobs.job import ConditionTask, Job, Task
+from localjobs.job import ConditionTask, Dependency, Job, Task
 from localjobs.problem import UsageError
 from localjobs.runif import verdict
 
@@ -35,7 +35,7 @@ def _dependency_problems(task: Task, tasks: Mapping[str, Task]) -> Iterator[str]
 def select(job: Job, only: Sequence[str]) -> Job:
     """The job with the named tasks only: `a`, `+a` with all that it waits for, `a+` with all that waits for it.
 
-    What is not selected is no longer waited for.
+    In place of a task that is not selected, what it waited for is waited for: the order stays.
     """
     before = {task.task_key: [d.task_key for d in task.depends_on] for task in job.tasks}
     keys = {word.strip("+") for word in only}
@@ -45,11 +45,22 @@ def select(job: Job, only: Sequence[str]) -> Job:
     chosen = set(keys)
     chosen |= _reach(before, (word.strip("+") for word in only if word.startswith("+")))
     chosen |= _reach(_turned(before), (word.strip("+") for word in only if word.endswith("+")))
-    return replace(job, tasks=tuple(_without(task, chosen) for task in job.tasks if task.task_key in chosen))
+    nearest = _nearest(before, chosen)
+    return replace(job, tasks=tuple(_joined(t, chosen, nearest) for t in job.tasks if t.task_key in chosen))
 
 
-def _without(task: Task, chosen: set[str]) -> Task:
-    return replace(task, depends_on=tuple(d for d in task.depends_on if d.task_key in chosen))
+def _nearest(before: Mapping[str, Iterable[str]], chosen: set[str]) -> dict[str, set[str]]:
+    """For each task the chosen ones that it waits for, directly or through others."""
+    nearest: dict[str, set[str]] = {}
+    for key in TopologicalSorter(before).static_order():
+        nearest[key] = set().union(*({other} if other in chosen else nearest[other] for other in before[key]))
+    return nearest
+
+
+def _joined(task: Task, chosen: set[str], nearest: Mapping[str, set[str]]) -> Task:
+    kept = [d for d in task.depends_on if d.task_key in chosen]
+    others = sorted(nearest[task.task_key] - {d.task_key for d in kept})
+    return replace(task, depends_on=(*kept, *(Dependency(task_key=key) for key in others)))
 
 
 def _turned(before: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:

@@ -39,6 +39,7 @@ class Overview:
     done: int
     bad: int
     waiting: int
+    again: int  # of the waiting ones, those that failed and are to be tried again
     running: tuple[tuple[str, float, int], ...]  # task_key, seconds, attempt from 1
 
 
@@ -53,6 +54,7 @@ def overview(runs: Iterable[TaskRun], now: float) -> Overview:
         done=len(ended),
         bad=sum(run.result_state not in SUCCEEDED for run in ended),
         waiting=len(listed) - len(running) - len(ended),
+        again=sum(run.life_cycle_state == "WAITING_FOR_RETRY" for run in listed),
         running=tuple(sorted(at_work, key=lambda entry: -entry[1])),
     )
 
@@ -72,6 +74,11 @@ def first_line(text: str, length: int = 100) -> str:
     """The beginning of a message, for one line of a display."""
     line = text.strip().splitlines()[0] if text.strip() else ""
     return line if len(line) <= length else line[: length - 4] + " ..."
+
+
+def waiting(seen: Overview) -> str:
+    """`7 waiting (2 to be tried again)`."""
+    return f"{seen.waiting} waiting" + (f" ({seen.again} to be tried again)" if seen.again else "")
 
 
 class Lines:
@@ -99,10 +106,10 @@ class Lines:
         if time.monotonic() - self._last < _HEARTBEAT_SECONDS:
             return
         seen = overview(runs, now)
-        names = ", ".join(f"{key} ({duration(seconds)})" for key, seconds, _ in seen.running[:4])
+        names = ", ".join(f"{key} ({duration(seconds)})" for key, seconds, _ in seen.running[:4]) or "none"
         more = f" and {len(seen.running) - 4} more" if len(seen.running) > 4 else ""
         passed = duration(time.monotonic() - self._began)
-        self._say(f"after {passed}: {seen.done} of {seen.total} done, {seen.waiting} waiting, running {names}{more}")
+        self._say(f"after {passed}: {seen.done} of {seen.total} done, {waiting(seen)}, running: {names}{more}")
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
@@ -149,7 +156,7 @@ def draw(seen: Overview, title: str, passed: float, height: int) -> RenderableTy
         ("━" * (_BAR - filled), "bright_black"),
         f"  {seen.done}/{seen.total} done",
         bad,
-        f"  {len(seen.running)} running  {seen.waiting} waiting",
+        f"  {len(seen.running)} running  {waiting(seen)}",
         no_wrap=True,
         overflow="ellipsis",
     )

@@ -15,20 +15,21 @@ _SHOWN = 10
 
 
 def report(record: RunRecord, workspace: Path) -> str:
-    """The text for a person who did not watch; the summary task's output stands in it in full."""
-    return "\n".join([*_failures(record), *_not_run(record), *_summary(record), _last_line(record, workspace)])
+    """The text for a person who did not watch.
 
-
-def _failures(record: RunRecord) -> Iterator[str]:
+    Where the job's summary ran, its output stands here in full and tells of the failures; else the end of each
+    failed task's output does.
+    """
     failed = [r for r in record.runs.values() if r.result_state in ("FAILED", "TIMEDOUT") and not _summarizes(r)]
-    for run in failed[:_SHOWN]:
-        yield f"{run.task.task_key} {run.result_state}: {_log(record, run)}"
-        yield from (f"    {line}" for line in _output(record, run)[-_TAIL_LINES:] or [run.state_message])
-        yield ""
-    for run in failed[_SHOWN:]:
-        yield f"{run.task.task_key} {run.result_state}: {_log(record, run)}"
-    if failed[_SHOWN:]:
-        yield ""
+    summary = list(_summary(record))
+    tails = [] if summary else [line for run in failed[:_SHOWN] for line in _tail(record, run)]
+    logs = [f"{run.result_state} {run.task.task_key}: {_log(record, run)}" for run in failed]
+    return "\n".join([*tails, *summary, *logs, *_not_run(record), _last_line(record, workspace)])
+
+
+def _tail(record: RunRecord, run: TaskRun) -> list[str]:
+    lines = _output(record, run)[-_TAIL_LINES:] or [run.state_message]
+    return [f"{run.task.task_key} {run.result_state}", *(f"    {line}" for line in lines), ""]
 
 
 def _not_run(record: RunRecord) -> Iterator[str]:
