@@ -1,0 +1,69 @@
+"""`python -m laketasks load|summarize|bootstrap --name=value ...`: what the entry points do, with exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from laketasks.entry import load_table, named_parameters, summarize_run
+from laketasks.error import LoadError
+from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
+
+_USAGE = """\
+usage: python -m laketasks COMMAND --name=value ...
+
+  load        load one table and append a row to the run log
+  summarize   print what a run did; exit 1 when anything in it failed
+  bootstrap   create the run log, and its schema, where they are not there yet
+
+load takes       {load}
+  and            {context}
+summarize takes  {summary}
+bootstrap takes  run_log
+
+Table names have three levels; lists and maps are JSON. The engine is the one that SPARK_REMOTE names:
+  SPARK_REMOTE=sc://127.0.0.1:50051 python -m laketasks load --execution_pipeline=scd1 \\
+    --source_table=dev_bronze.crm.customer --target_table=dev_silver.crm.dim_customer \\
+    --business_key_columns='["customer_id"]' --task_key=dim_customer \\
+    --run_log=dev_silver.metadata.run_log --job_run_id=1
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; 0 fine, 1 it failed, 2 wrong usage."""
+    if not arguments or arguments[0] in ("-h", "--help") or {"-h", "--help"} & set(arguments[1:]):
+        print(_usage())  # noqa: T201
+        return 0 if arguments else 2
+    commands = {"load": load_table, "summarize": summarize_run, "bootstrap": _bootstrap}
+    if arguments[0] not in commands:
+        print(f"unknown command {arguments[0]!r}; one of {', '.join(commands)}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        commands[arguments[0]](named_parameters(arguments[1:]))
+    except SpecError as error:
+        print("\n".join(error.problems), file=sys.stderr)  # noqa: T201
+        return 2
+    except LoadError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _bootstrap(parameters: dict[str, str]) -> None:
+    if parameters.get("run_log", "").count(".") != 2:
+        raise SpecError(["--run_log: required, as catalog.schema.table"])
+    from pyspark.sql import SparkSession
+
+    from laketasks.run_log import create_run_log
+
+    create_run_log(SparkSession.builder.getOrCreate(), parameters["run_log"])
+
+
+def _usage() -> str:
+    names = {spec: ", ".join(f.name for f in fields(spec)) for spec in (LoadSpec, RunContext, SummarySpec)}
+    return _USAGE.format(load=names[LoadSpec], context=names[RunContext], summary=names[SummarySpec])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""What a loader says: which rows of the target change, and by which statement. `merge.py` says how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import DataType
+
+from laketasks.source import Source
+from laketasks.spec import CdcSourceConfig, LoadSpec, RunContext
+from laketasks.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """One load with everything that its loader may ask. `run_start` is one instant per job run, kept across retries."""
+
+    spec: LoadSpec
+    context: RunContext
+    run_start: datetime
+    now: datetime
+    keys: tuple[str, ...]
+    first: bool  # the target has no rows yet, or is written anew
+
+    @property
+    def config(self) -> CdcSourceConfig:
+        return self.spec.cdc_source_config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """One MERGE: `match` are the columns it matches on, `clauses` its WHEN clauses over `t` and `s`.
+
+    `steps` is what the staged rows become before they meet the target, a SELECT over `{stage}`: one row each per match.
+    """
+
+    match: tuple[str, ...]
+    clauses: tuple[str, ...]
+    steps: str = "SELECT * FROM {stage}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replace:
+    """The staged rows take the place of all rows, or of those that meet the condition."""
+
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The rows that a load changes.
+
+    `rows` has at most one row per key, with a fate for every source row that is left after de-duplication, an act
+    (NULL: nothing to do) and the values of every target column. `tally` has one row per fate and act, with `rows`,
+    when that is not simply a count of `rows`.
+    """
+
+    rows: DataFrame
+    write: Merge | Replace
+    columns: tuple[str, ...]
+    tally: DataFrame | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loader:
+    """One value of execution_pipeline: what it matches on, the columns it adds, and what it changes."""
+
+    keys: Callable[[LoadSpec], tuple[str, ...]]
+    system_columns: Callable[[LoadSpec, Source], dict[str, DataType]]
+    change: Callable[[Load, Source, Target], Change]
+    current: str = ""  # the condition of the rows that count as current, where closed ones are kept

@@ -1,0 +1,29 @@
+"""The columns that loaders add. A source's columns of these names are not carried unless they are listed."""
+
+LOADED_AT = "_loaded_at"
+UPDATED_AT = "_updated_at"
+JOB_RUN_ID = "_job_run_id"
+SEQUENCE = "_sequence"
+WATERMARK = "_watermark"
+IS_DELETED = "is_deleted"
+DELETED_AT = "deleted_at"
+VALID_FROM = "valid_from"
+VALID_TO = "valid_to"
+IS_CURRENT = "is_current"
+
+AUDIT = (LOADED_AT, UPDATED_AT, JOB_RUN_ID)
+SYSTEM = (*AUDIT, SEQUENCE, WATERMARK, IS_DELETED, DELETED_AT, VALID_FROM, VALID_TO, IS_CURRENT)
+
+# Names inside a plan only; they never reach a target.
+DELETE = "_laketasks_delete"
+FATE = "_laketasks_fate"
+ACT = "_laketasks_act"
+AT = "_laketasks_at"
+OLD_FROM = "_laketasks_old_from"
+INTERNAL_PREFIX = "_laketasks_"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a source column of this name is left out unless column_list names it."""
+    lowered = name.lower()
+    return lowered in SYSTEM or lowered.startswith(("_fivetran_", INTERNAL_PREFIX))

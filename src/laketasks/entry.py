@@ -1,0 +1,188 @@
+"""The two entry points of the wheel. A task calls them as functions; they return nothing or raise.
+
+They read `--name=value` from the command line, as the Jobs service passes named parameters. pyspark is imported when a
+load starts, not before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laketasks.error import LoadError
+from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.summary import TaskState, states_of
+from laketasks.summary import summarize as summary_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from laketasks.load import Outcome
+
+RUN_RECORD = "LAKETASKS_RUN_RECORD"
+
+
+class RunFailed(LoadError):  # noqa: N818
+    """Raised by the summary of a run in which anything failed, so that the run fails."""
+
+
+def load() -> None:
+    """Load the table that the task's named parameters describe, and log what came of it."""
+    load_table(named_parameters(sys.argv[1:]))
+
+
+def summarize() -> None:
+    """Print the summary of the run; raises RunFailed when anything in it failed."""
+    summarize_run(named_parameters(sys.argv[1:]))
+
+
+def named_parameters(arguments: Sequence[str]) -> dict[str, str]:
+    """`--name=value` arguments by name; raises SpecError for any other form."""
+    wrong = [argument for argument in arguments if not argument.startswith("--") or "=" not in argument]
+    if wrong:
+        raise SpecError([f"expected --name=value, found {argument!r}" for argument in wrong])
+    pairs = (argument[2:].split("=", 1) for argument in arguments)
+    return {name: value for name, value in pairs}  # noqa: C416
+
+
+def load_table(parameters: Mapping[str, str]) -> None:
+    """One attempt of one load: run it, append its row to the run log, and raise what it raised."""
+    spec, context = _both(LoadSpec.from_parameters, RunContext.from_parameters, parameters)
+    from pyspark.sql import SparkSession
+
+    from laketasks.load import run_load
+
+    spark = SparkSession.builder.getOrCreate()
+    started = datetime.now(timezone.utc)
+    try:
+        outcome = run_load(spark, spec, context)
+    except Exception as error:
+        _log_failure(spark, spec, context, started, error)
+        raise
+    if not context.dry_run:
+        _log(spark, spec, context, started, outcome, None)
+    for line in _report(spec, context, outcome):
+        print(line, flush=True)  # noqa: T201
+
+
+def summarize_run(parameters: Mapping[str, str]) -> None:
+    """Join the states of the run's tasks with the run log, print the summary, raise RunFailed if anything failed."""
+    spec = SummarySpec.from_parameters(parameters)
+    from pyspark.sql import SparkSession
+
+    from laketasks.run_log import rows_of_run
+
+    states, problem = _states(spec)
+    rows = rows_of_run(SparkSession.builder.getOrCreate(), spec.run_log, spec.job_run_id)
+    summary = summary_of(spec, states, rows, states_error=problem)
+    print(summary.text, flush=True)  # noqa: T201
+    if summary.failed:
+        raise RunFailed(summary.text.splitlines()[0])
+
+
+def _both(
+    first: Callable[[Mapping[str, str]], LoadSpec],
+    second: Callable[[Mapping[str, str]], RunContext],
+    parameters: Mapping[str, str],
+) -> tuple[LoadSpec, RunContext]:
+    try:
+        spec = first(parameters)
+    except SpecError as error:
+        try:
+            second(parameters)
+        except SpecError as more:
+            raise SpecError([*error.problems, *more.problems]) from error
+        raise
+    return spec, second(parameters)
+
+
+def _states(spec: SummarySpec) -> tuple[list[TaskState] | None, str]:
+    """The states of the run's tasks, or why they cannot be read."""
+    try:
+        record = (
+            json.loads(Path(os.environ[RUN_RECORD]).read_text(encoding="utf-8"))
+            if RUN_RECORD in os.environ
+            else _ask(spec)
+        )
+        return states_of(record), ""
+    except Exception as error:  # whatever the workspace's client raises, the run log still tells
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _ask(spec: SummarySpec) -> Mapping[str, object]:
+    from databricks.sdk import WorkspaceClient  # type: ignore[import-not-found,unused-ignore]
+
+    run: Mapping[str, object] = WorkspaceClient().jobs.get_run(int(spec.job_run_id)).as_dict()
+    return run
+
+
+def _report(spec: LoadSpec, context: RunContext, outcome: Outcome) -> list[str]:
+    counts = outcome.counts.to_dict()
+    said = ", ".join(f"{name} {rows}" for name, rows in counts.items() if rows) or "read 0"
+    since = f" since {outcome.watermark_from}" if outcome.watermark_from else ""
+    done = (
+        "dry run, nothing written" if context.dry_run else "done" if outcome.counts.writes else "done, nothing to write"
+    )
+    return [*outcome.notes, f"{spec.target_table} ({spec.execution_pipeline}){since}: {said}; {done}"]
+
+
+def _log_failure(
+    spark: SparkSession, spec: LoadSpec, context: RunContext, started: datetime, error: BaseException
+) -> None:
+    try:
+        _log(spark, spec, context, started, None, error)
+    except Exception as second:  # the load's own error is the one that must be seen
+        print(f"the failure could not be written to the run log: {second}", file=sys.stderr)  # noqa: T201
+
+
+def _log(
+    spark: SparkSession,
+    spec: LoadSpec,
+    context: RunContext,
+    started: datetime,
+    outcome: Outcome | None,
+    error: BaseException | None,
+) -> None:
+    from laketasks.run_log import LogRow, append
+
+    row = LogRow(
+        job_run_id=context.job_run_id,
+        task_key=context.task_key,
+        target=spec.target_table,
+        execution_pipeline=spec.execution_pipeline,
+        src_system=spec.src_system,
+        status="SUCCESS" if error is None else "FAILED",
+        attempt=context.attempt,
+        started_at=started,
+        ended_at=datetime.now(timezone.utc),
+        wheel_version=_version(),
+        counts=outcome.counts if outcome else None,
+        watermark_from=outcome.watermark_from if outcome else None,
+        watermark_to=outcome.watermark_to if outcome else None,
+        target_watermark=outcome.target_watermark if outcome else None,
+        source_version=outcome.source_version if outcome else None,
+        error_class=type(error).__name__ if error else None,
+        error=_full(error) if error else None,
+    )
+    append(spark, context.run_log, row)
+
+
+def _full(error: BaseException) -> str:
+    """A message for what the loader refuses; the whole traceback for what it did not foresee."""
+    if isinstance(error, LoadError):
+        return f"{type(error).__name__}: {error}"
+    return "".join(traceback.format_exception(error))
+
+
+def _version() -> str:
+    try:
+        return version("laketasks")
+    except PackageNotFoundError:
+        return "unknown"

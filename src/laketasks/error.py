@@ -1,0 +1,33 @@
+"""Why a load stops. Every message names the table and the remedy; nothing has been written when one is raised.
+
+LoadError
+├── SourceError     the source cannot be read as described: columns, SQL, sequence
+├── TargetError     the target is not a table that this loader may write to
+│   └── SchemaError     its columns and the source's do not fit
+├── GuardError      the data would do harm: empty source, too many deletes, NULL keys, conflicting duplicates
+└── ConflictError   other writers kept changing the table while the load was planned
+"""
+
+
+class LoadError(Exception):
+    """A load that stopped before it wrote."""
+
+
+class SourceError(LoadError):
+    """The source cannot be read as the row describes it."""
+
+
+class TargetError(LoadError):
+    """The target is not a table that this loader may write to."""
+
+
+class SchemaError(TargetError):
+    """The source's columns do not fit the target's."""
+
+
+class GuardError(LoadError):
+    """The data would do harm; the guard's key in cdc_source_config, or override_guards for one run, lets it pass."""
+
+
+class ConflictError(LoadError):
+    """Source or target changed each time the load was planned."""

@@ -1,0 +1,68 @@
+"""Full overwrite: the source takes the place of the table's rows, in one commit, by column name.
+
+Source and target are compared as multisets first, so that a rerun on the same data writes nothing. Rows that the
+source marks as deleted are left out. Where `primary_key_columns` are given they must be unique in the source.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import DataType, StringType, TimestampType
+
+from laketasks.canonical import row_hash
+from laketasks.change import Change, Load, Loader, Replace
+from laketasks.column import ACT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
+from laketasks.source import Source
+from laketasks.spec import LoadSpec
+from laketasks.sql import instant, quote, text
+from laketasks.target import Target
+
+
+def system_columns(_spec: LoadSpec, _source: Source) -> dict[str, DataType]:
+    return {LOADED_AT: TimestampType(), UPDATED_AT: TimestampType(), JOB_RUN_ID: StringType()}
+
+
+def change(load: Load, source: Source, target: Target) -> Change:
+    """All source rows replace the stored ones, unless both are the same multiset."""
+    now, run = instant(load.now), text(load.context.job_run_id)
+    carried = [quote(name) for name in source.carried]
+    rows = source.frame.where(f"NOT {DELETE}").selectExpr(
+        f"'new' AS {FATE}",
+        f"'insert' AS {ACT}",
+        *carried,
+        f"{now} AS {LOADED_AT}",
+        f"{now} AS {UPDATED_AT}",
+        f"{run} AS {JOB_RUN_ID}",
+    )
+    scope = load.config.replace_where
+    stored = target.with_columns(source.carried)
+    stored = stored.where(scope) if scope and target.exists else stored
+    columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
+    return Change(rows=rows, write=Replace(where=scope), columns=columns, tally=_tally(source, rows, stored))
+
+
+def _tally(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
+    """Rows by fate and act: those on both sides are unchanged, the rest is inserted or deleted."""
+    digest = row_hash(source.carried)
+    both = (
+        rows.selectExpr(f"{digest} AS h", "1 AS arrived", "0 AS kept")
+        .unionAll(stored.selectExpr(f"{digest} AS h", "0 AS arrived", "1 AS kept"))
+        .groupBy("h")
+        .agg(F.expr("sum(arrived) AS arrived"), F.expr("sum(kept) AS kept"))
+    )
+    sums = both.agg(
+        F.expr("coalesce(sum(least(arrived, kept)), 0) AS same"),
+        F.expr("coalesce(sum(greatest(arrived - kept, 0)), 0) AS added"),
+        F.expr("coalesce(sum(greatest(kept - arrived, 0)), 0) AS removed"),
+    )
+    counted = sums.selectExpr(
+        f"stack(3, 'unchanged', NULL, same, 'new', 'insert', added, 'gone', 'delete', removed) AS ({FATE}, {ACT}, rows)"
+    )
+    if not source.may_delete:
+        return counted
+    left_out = source.frame.where(DELETE).agg(F.expr("count(*) AS rows"))
+    return counted.unionAll(left_out.selectExpr(f"'ignored' AS {FATE}", f"cast(NULL AS STRING) AS {ACT}", "rows"))
+
+
+LOADER = Loader(keys=lambda spec: spec.primary_key_columns, system_columns=system_columns, change=change)

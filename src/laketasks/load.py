@@ -1,0 +1,281 @@
+"""One load from its row to its counts: read, settle, compare, guard, write.
+
+The steps are the same for every loader and stand here in their order; what a loader changes is its own module's.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from types import MappingProxyType
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from laketasks import fact_incremental_merge, fact_overwrite, mark, merge, scd1, scd2
+from laketasks.change import Change, Load, Loader, Replace
+from laketasks.column import WATERMARK
+from laketasks.counts import Counts
+from laketasks.error import ConflictError, GuardError, LoadError, TargetError
+from laketasks.run_log import LastLoad, last_success
+from laketasks.settle import check_survey, conform, settle, survey
+from laketasks.source import RawSource, Source, open_source, read_source
+from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant, unsupported
+from laketasks.sql import quote
+from laketasks.target import Target, create, drop, evolve, find_target, fit
+
+LOADERS: Mapping[str, Loader] = MappingProxyType(
+    {
+        "scd1": scd1.LOADER,
+        "scd2": scd2.LOADER,
+        "fact_overwrite": fact_overwrite.LOADER,
+        "fact_incremental_merge": fact_incremental_merge.LOADER,
+    }
+)
+_PLANS = 5  # how often a load is planned when others keep writing
+_GUARDED_FROM = 100  # current rows from which max_delete_ratio protects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a load did; the marks are the run log's text, NULL where there is no watermark."""
+
+    counts: Counts
+    source_version: int | None = None
+    watermark_from: str | None = None
+    watermark_to: str | None = None
+    target_watermark: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """The target before the load: rows that count as current, and its highest watermark (the run log's text)."""
+
+    rows: int = 0
+    watermark: str | None = None
+
+
+def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome:
+    """Bring the target up to its source; raises LoadError when it must not, with nothing written."""
+    _check_spec(spec)
+    for planned in range(1, _PLANS + 1):
+        try:
+            outcome = _load_once(spark, spec, context)
+        except PySparkException as error:
+            if not merge.is_conflict(error):
+                raise
+        else:
+            if outcome is not None:
+                return outcome
+        if planned < _PLANS:
+            time.sleep(random.uniform(0.2, 0.6) * planned)  # noqa: S311
+    raise ConflictError(
+        f"{spec.target_table}: source or target changed during each of {_PLANS} plans; nothing of this load was "
+        "written. See who else writes to them at this hour"
+    )
+
+
+def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome | None:
+    """Plan and write once; None when the source moved between counting and staging."""
+    loader = LOADERS[spec.execution_pipeline]
+    target = find_target(spark, spec.target_table)
+    raw = open_source(spark, spec, context)
+    anew, notes = _written_anew(spec, context)
+    stored = _Stored() if anew or not target.exists else _look(target, loader, loader.keys(spec), raw)
+    since = _watermark_from(spark, spec, context, raw, stored) if not anew else None
+    source = read_source(raw, spec, loader.keys(spec), since)
+    system = loader.system_columns(spec, source)
+    _refuse_own_names(spec, source, tuple(system))
+    types = fit(target, {**source.carried, **system}, spec.cdc_source_config.schema_evolution)
+    source = conform(source, target, types)
+    now = datetime.now(timezone.utc)
+    load = Load(
+        spec=spec,
+        context=context,
+        run_start=parse_instant(context.job_start_time) or now,
+        now=now,
+        keys=tuple(target.column(key) or _spelled(source, key) for key in loader.keys(spec)),
+        first=not stored.rows,
+    )
+    found = survey(source, load.keys)
+    check_survey(load, source, found, target_rows=0 if _overridden(context) else stored.rows)
+    source, dropped, duplicates = settle(load, source, found)
+    change = loader.change(load, source, _empty(target) if anew else target)
+    change = replace(change, write=Replace()) if anew else change
+    counts = merge.count(change, read=found.read, duplicates=duplicates, dropped=dropped)
+    if counts.unaccounted:
+        return None
+    _guard_deletes(spec, context, counts, stored.rows)
+    outcome = Outcome(
+        counts=counts,
+        source_version=source.version,
+        watermark_from=source.watermark_from,
+        watermark_to=_later(found.watermark, source.watermark_from, source),
+        target_watermark=stored.watermark,
+        notes=notes,
+    )
+    if context.dry_run:
+        return outcome
+    target = evolve(create(target, {target.column(n) or n: k for n, k in types.items()}, spec.comment), types)
+    if not (counts.writes or (anew and target.exists)):
+        return outcome
+    if not _write(spark, change, target, counts):
+        return None
+    return replace(outcome, target_watermark=_highest(target, source))
+
+
+def _write(spark: SparkSession, change: Change, target: Target, counts: Counts) -> bool:
+    staged = merge.stage(change, target.name)
+    try:
+        if not merge.staged_as_counted(spark, change, staged, counts):
+            return False
+        merge.write(spark, change, staged, target)
+    finally:
+        drop(spark, staged)
+    return True
+
+
+def _check_spec(spec: LoadSpec) -> None:
+    if spec.execution_pipeline not in LOADERS:
+        raise LoadError(f"{spec.target_table}: no loader {spec.execution_pipeline!r}; known: {', '.join(LOADERS)}")
+    missing = unsupported(spec.cdc_source_config)
+    if missing:
+        raise LoadError(f"{spec.target_table}: {'; '.join(missing)}")
+    if not LOADERS[spec.execution_pipeline].keys(spec) and spec.execution_pipeline != "fact_overwrite":
+        raise LoadError(f"{spec.target_table}: {spec.execution_pipeline} needs key columns; name them in the row")
+    if bool(spec.sql_file_path) == bool(spec.source_table):
+        raise LoadError(f"{spec.target_table}: give source_table or sql_file_path, one of the two")
+
+
+def _written_anew(spec: LoadSpec, context: RunContext) -> tuple[bool, tuple[str, ...]]:
+    """Whether full_refresh asks for this table to be reloaded from scratch."""
+    if not names_task(context.full_refresh, context.task_key):
+        return False, ()
+    if spec.execution_pipeline != "scd2":
+        return True, ()
+    if context.full_refresh.strip() != "all":
+        raise GuardError(
+            f"{spec.target_table}: full_refresh would lose the history that only this table has. "
+            "Drop the table if that is meant, or leave it out of full_refresh"
+        )
+    return False, (f"{spec.target_table}: full_refresh=all leaves scd2 history alone; loaded normally",)
+
+
+def _look(target: Target, loader: Loader, keys: tuple[str, ...], raw: RawSource) -> _Stored:
+    """One pass over the target: its current rows, its highest watermark, and that no key has two open versions."""
+    kind = raw.watermark_type
+    has_mark = kind is not None and target.column(WATERMARK) is not None
+    highest = mark.mark_of(f"max({WATERMARK})", kind) if has_mark and kind is not None else "cast(NULL AS STRING)"
+    rows = target.frame()
+    if not loader.current or target.column(loader.current) is None:
+        row = rows.agg(F.expr("count(*) AS rows"), F.expr(f"{highest} AS mark")).collect()[0]
+        return _Stored(rows=row["rows"], watermark=mark.read_mark(row["mark"], kind) if kind else None)
+    row = rows.agg(F.expr(f"count_if({loader.current}) AS rows"), F.expr(f"{highest} AS mark")).collect()[0]
+    _refuse_two_open(target, loader, keys)
+    return _Stored(rows=row["rows"], watermark=mark.read_mark(row["mark"], kind) if kind else None)
+
+
+def _refuse_two_open(target: Target, loader: Loader, keys: tuple[str, ...]) -> None:
+    stored = [target.column(key) for key in keys]
+    if None in stored:
+        raise TargetError(
+            f"{target.name}: has no column {', '.join(k for k, own in zip(keys, stored, strict=True) if own is None)}, "
+            "which the row names as a key: the keys of a table do not change. Load into a new table"
+        )
+    names = [quote(name) for name in stored if name]
+    doubled = target.frame().where(loader.current).groupBy(*names).agg(F.expr("count(*) AS n")).where("n > 1")
+    sample = doubled.selectExpr(*names).limit(5).collect()
+    if sample:
+        shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
+        raise TargetError(
+            f"{target.name}: keys with more than one open version, such as ({', '.join(keys)}) = {shown}. "
+            "Close all but one of them (is_current = false, valid_to = the next valid_from) before the next load"
+        )
+
+
+def _watermark_from(
+    spark: SparkSession, spec: LoadSpec, context: RunContext, raw: RawSource, stored: _Stored
+) -> str | None:
+    """Where an incremental read starts; None reads everything."""
+    kind = raw.watermark_type
+    if spec.load_type != "incremental":
+        return None
+    if kind is None:
+        raise LoadError(f"{spec.target_table}: load_type incremental needs a watermark or sequence_by column")
+    last = last_success(spark, context.run_log, spec.target_table)
+    if last is None or last.watermark_to is None or not stored.rows:
+        return None
+    since: str | None = last.watermark_to
+    if _fell(stored, last, kind):
+        since = stored.watermark
+    asked = parse_instant(context.reload_from) if context.reload_from else None
+    wanted = mark.of_instant(asked, kind) if asked else None
+    if wanted and since and mark.earlier(wanted, since, kind):
+        since = wanted
+    return since
+
+
+def _fell(stored: _Stored, last: LastLoad, kind: object) -> bool:
+    """Whether the target was restored or truncated to a state before the one that was logged."""
+    from pyspark.sql.types import DataType
+
+    assert isinstance(kind, DataType)
+    if last.target_watermark is None:
+        return False
+    return stored.watermark is None or mark.earlier(stored.watermark, last.target_watermark, kind)
+
+
+def _refuse_own_names(spec: LoadSpec, source: Source, system: tuple[str, ...]) -> None:
+    clash = sorted({name for name in source.carried if name.lower() in {own.lower() for own in system}})
+    if clash:
+        raise LoadError(
+            f"{spec.target_table}: the loader makes {', '.join(clash)} itself, and the source carries a column of "
+            "that name. Rename it in the SQL file or leave it out with except_column_list"
+        )
+
+
+def _spelled(source: Source, key: str) -> str:
+    return next(name for name in source.carried if name.lower() == key.lower())
+
+
+def _empty(target: Target) -> Target:
+    return replace(target, exists=False)
+
+
+def _overridden(context: RunContext) -> bool:
+    return names_task(context.override_guards, context.task_key)
+
+
+def _guard_deletes(spec: LoadSpec, context: RunContext, counts: Counts, current: int) -> None:
+    limit = spec.cdc_source_config.max_delete_ratio
+    if spec.execution_pipeline == "fact_overwrite":
+        gone = max(0, counts.rows_deleted - counts.rows_inserted)
+    else:
+        acted = spec.cdc_source_config.on_missing != "ignore"
+        gone = counts.deleted + (counts.keys_missing if acted else 0)
+    if _overridden(context) or current < _GUARDED_FROM or gone <= limit * current:
+        return
+    raise GuardError(
+        f"{spec.target_table}: {gone} of {current} current rows would be deleted or closed ({gone / current:.0%}), "
+        f"more than max_delete_ratio {limit:.0%}. Check the source; if this is right, run with "
+        f"override_guards={context.task_key}, or raise max_delete_ratio"
+    )
+
+
+def _later(found: str | None, since: str | None, source: Source) -> str | None:
+    if found is None or since is None or source.watermark_type is None:
+        return found or since
+    return since if mark.earlier(found, since, source.watermark_type) else found
+
+
+def _highest(target: Target, source: Source) -> str | None:
+    kind = source.watermark_type
+    if kind is None or target.column(WATERMARK) is None:
+        return None
+    row = target.frame().agg(F.expr(f"{mark.mark_of(f'max({WATERMARK})', kind)} AS mark")).collect()[0]
+    return mark.read_mark(row["mark"], kind)

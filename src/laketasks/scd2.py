@@ -1,0 +1,235 @@
+"""SCD type 2 from a state source: every state of a business key as a version, valid in `[valid_from, valid_to)`.
+
+The source row of a key is compared with the key's open version. A change of a tracked column closes it and opens the
+next at the change's sequence; a change of other columns updates the open version in place; an older sequence is stale.
+A delete, or a key that vanished from a snapshot, closes the open version; a key that returns opens a new one and leaves
+the gap. The MERGE matches on key and valid_from, so replaying a batch changes nothing.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import BooleanType, DataType, StringType, TimestampType
+
+from laketasks.canonical import canonical, differs
+from laketasks.change import Change, Load, Loader, Merge
+from laketasks.column import (
+    ACT,
+    AT,
+    DELETE,
+    DELETED_AT,
+    FATE,
+    IS_CURRENT,
+    IS_DELETED,
+    JOB_RUN_ID,
+    LOADED_AT,
+    OLD_FROM,
+    SEQUENCE,
+    UPDATED_AT,
+    VALID_FROM,
+    VALID_TO,
+    WATERMARK,
+)
+from laketasks.error import SourceError
+from laketasks.source import Source, instant_expression
+from laketasks.spec import LoadSpec, parse_instant
+from laketasks.sql import OPEN_END, instant, on, quote, same, text
+from laketasks.target import Target
+
+_RETURNS = "_laketasks_returns"
+_NEW_VERSION = "_laketasks_new_version"
+_DELETES = "_laketasks_deletes"
+_STORED = (VALID_FROM, VALID_TO, IS_CURRENT, IS_DELETED, SEQUENCE, WATERMARK)
+
+
+def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
+    surrogate = {name: StringType() for name in spec.primary_key_columns}
+    return {
+        **surrogate,
+        VALID_FROM: TimestampType(),
+        VALID_TO: TimestampType(),
+        IS_CURRENT: BooleanType(),
+        IS_DELETED: BooleanType(),
+        DELETED_AT: TimestampType(),
+        LOADED_AT: TimestampType(),
+        UPDATED_AT: TimestampType(),
+        JOB_RUN_ID: StringType(),
+        SEQUENCE: source.sequence_type or TimestampType(),
+        WATERMARK: source.watermark_type or TimestampType(),
+    }
+
+
+def change(load: Load, source: Source, target: Target) -> Change:
+    """Compare each key's source row with its open version, and with its last closed one where none is open."""
+    tracked, untracked = _tracked(load, source)
+    system = system_columns(load.spec, source)
+    judged = _joined(load, source, target, system).selectExpr(
+        f"{_fate(load, source, {**tracked, **untracked})} AS {FATE}",
+        f"t._laketasks_there IS NULL AS {_RETURNS}",
+        f"coalesce(t.{IS_DELETED}, false) OR {_different(load, tracked)} AS {_NEW_VERSION}",
+        f"t.{VALID_FROM} AS {OLD_FROM}",
+        f"{_start(load, source)} AS {AT}",
+        f"coalesce(s.{SEQUENCE}, t.{SEQUENCE}) AS {SEQUENCE}",
+        f"coalesce(s.{WATERMARK}, t.{WATERMARK}) AS {WATERMARK}",
+        *(f"{_value(load, name)} AS {quote(name)}" for name in source.carried),
+    )
+    columns = (*source.carried, *system)
+    acted = judged.selectExpr("*", f"{_act(load)} AS {ACT}", f"{_ended_by_delete(load)} AS {_DELETES}")
+    rows = acted.selectExpr(
+        FATE, ACT, AT, OLD_FROM, _DELETES, *(f"{_inserted(load, source, name)} AS {quote(name)}" for name in columns)
+    )
+    return Change(rows=rows, write=_merge(load, columns, untracked), columns=columns)
+
+
+def _tracked(load: Load, source: Source) -> tuple[dict[str, DataType], dict[str, DataType]]:
+    """The compared columns, apart: those whose change makes a version, and those updated in place."""
+    config = load.config
+    named = {name.lower() for name in config.track_history_column_list or config.track_history_except_column_list}
+    unknown = named - {name.lower() for name in source.carried}
+    if unknown:
+        raise SourceError(f"track_history: the source carries no column {', '.join(sorted(unknown))}")
+    if not named:
+        return source.compared, {}
+    keeps = bool(config.track_history_column_list)
+    tracked = {name: kind for name, kind in source.compared.items() if (name.lower() in named) is keeps}
+    return tracked, {name: kind for name, kind in source.compared.items() if name not in tracked}
+
+
+def _joined(load: Load, source: Source, target: Target, system: dict[str, DataType]) -> DataFrame:
+    stored_columns = {**source.carried, **{name: system[name] for name in _STORED}}
+    stored = target.with_columns(stored_columns)
+    opened = stored.where(IS_CURRENT).selectExpr("*", "true AS _laketasks_there")
+    closed = (
+        stored.where(f"NOT {IS_CURRENT}")
+        .groupBy(*[quote(key) for key in load.keys])
+        .agg(
+            F.expr(f"max({VALID_TO}) AS {VALID_TO}"),
+            F.expr(f"max_by({SEQUENCE}, {VALID_TO}) AS {SEQUENCE}"),
+            F.expr(f"max_by({IS_DELETED}, {VALID_TO}) AS {IS_DELETED}"),
+        )
+    )
+    arrived = source.frame.selectExpr("*", "true AS _laketasks_here").alias("s")
+    how = "full_outer" if load.config.source_mode == "snapshot" else "left_outer"
+    joined = arrived.join(opened.alias("t"), F.expr(same(load.keys)), how)
+    return joined.join(closed.alias("c"), F.expr(same(load.keys, "c", "s")), "left_outer")
+
+
+def _fate(load: Load, source: Source, compared: dict[str, DataType]) -> str:
+    removed = {"soft": "'deleted'", "ignore": "'ignored'", "new_record": f"IF(t.{IS_DELETED}, 'unchanged', 'deleted')"}
+    ordered = source.sequence_type is not None
+    stale = f"WHEN s.{SEQUENCE} < coalesce(t.{SEQUENCE}, c.{SEQUENCE}) THEN 'stale' " if ordered else ""
+    return (
+        f"CASE WHEN s._laketasks_here IS NULL THEN IF(t.{IS_DELETED}, 'gone', 'missing') "
+        f"WHEN t._laketasks_there IS NULL AND c.{VALID_TO} IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {stale}"
+        f"WHEN t._laketasks_there IS NULL AND s.{DELETE} THEN IF(c.{IS_DELETED}, 'unchanged', 'ignored') "
+        f"WHEN t._laketasks_there IS NULL THEN 'changed' "
+        f"WHEN s.{DELETE} THEN {removed[load.config.delete_mode]} "
+        f"WHEN coalesce(t.{IS_DELETED}, false) OR {_different(load, compared)} THEN 'changed' ELSE 'unchanged' END"
+    )
+
+
+def _different(load: Load, columns: dict[str, DataType]) -> str:
+    if not load.config.ignore_null_updates:
+        return differs(columns)
+    each = (f"({on('s', name)} IS NOT NULL AND {differs({name: kind})})" for name, kind in columns.items())
+    return f"({' OR '.join(each) or 'false'})"
+
+
+def _start(load: Load, source: Source) -> str:
+    """The instant from which a new state holds: later than the version it ends, and than the gap it follows.
+
+    At its sequence if that is later than the stored one, else at its watermark, else at the run's start.
+    """
+    run = instant(load.run_start)
+    after = f"coalesce(t.{VALID_FROM}, c.{VALID_TO})"
+    watermark = instant_expression(f"s.{WATERMARK}", source.watermark_type or TimestampType())
+    stored = f"coalesce(t.{SEQUENCE}, c.{SEQUENCE})"
+    later = f"(({stored} IS NULL OR s.{SEQUENCE} > {stored}) AND s.{AT} > {after})"
+    choices = [
+        f"IF({later}, s.{AT}, NULL)",
+        f"IF({watermark} > {after}, {watermark}, NULL)",
+        f"IF({run} > {after}, {run}, NULL)",
+    ]
+    tick = f"timestamp_micros(unix_micros({after}) + 1)"
+    first = parse_instant(load.config.first_version_from) if load.config.first_version_from and load.first else None
+    begin = instant(first) if first else f"coalesce(s.{AT}, {run})"
+    return f"IF({after} IS NULL, {begin}, coalesce({', '.join(choices)}, {tick}))"
+
+
+def _value(load: Load, name: str) -> str:
+    """A delete brings no values of its own, and a vanished key none at all: the stored ones stay."""
+    source, stored = on("s", name), on("t", name)
+    if name in load.keys or load.config.ignore_null_updates:
+        return f"coalesce({source}, {stored})"
+    return f"IF(s._laketasks_here IS NULL OR (s.{DELETE} AND t._laketasks_there), {stored}, {source})"
+
+
+def _act(load: Load) -> str:
+    deleted = "reopen" if load.config.delete_mode == "new_record" else "close"
+    missing = "'close'" if load.config.on_missing in ("close", "soft") else "NULL"
+    return (
+        f"CASE {FATE} WHEN 'new' THEN 'open' WHEN 'deleted' THEN '{deleted}' WHEN 'missing' THEN {missing} "
+        f"WHEN 'changed' THEN CASE WHEN {_RETURNS} THEN 'open' WHEN {_NEW_VERSION} THEN 'reopen' ELSE 'update' END END"
+    )
+
+
+def _ended_by_delete(load: Load) -> str:
+    return f"{FATE} IN ('deleted', 'missing')" if load.config.on_missing == "soft" else f"{FATE} = 'deleted'"
+
+
+def _inserted(load: Load, source: Source, name: str) -> str:
+    """The value of a column in the version that is opened."""
+    now_deleted = f"({ACT} = 'reopen' AND {_DELETES})"
+    made = {
+        VALID_FROM: AT,
+        VALID_TO: OPEN_END,
+        IS_CURRENT: "true",
+        IS_DELETED: now_deleted,
+        DELETED_AT: f"IF({now_deleted}, {AT}, NULL)",
+        LOADED_AT: instant(load.now),
+        UPDATED_AT: instant(load.now),
+        JOB_RUN_ID: text(load.context.job_run_id),
+        **{surrogate: _surrogate(load, source) for surrogate in load.spec.primary_key_columns},
+    }
+    return made.get(name, quote(name))
+
+
+def _surrogate(load: Load, source: Source) -> str:
+    keys = sorted(load.keys, key=str.lower)
+    parts = [f"{text(key.lower())}, {canonical(quote(key), source.carried[key])}" for key in keys]
+    return f"md5(to_json(named_struct({', '.join(parts)}, '{VALID_FROM}', unix_micros({AT}))))"
+
+
+def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType]) -> Merge:
+    """A change is two rows of the MERGE: one closes the open version, one opens the next."""
+    names, values = ", ".join(map(quote, columns)), ", ".join(on("s", name) for name in columns)
+    others = ", ".join(quote(name) for name in columns if name != VALID_FROM)
+    stays = f"{others}, {AT}, {_DELETES}"
+    steps = (
+        f"SELECT {stays}, {OLD_FROM} AS {VALID_FROM}, IF({ACT} = 'update', 'update', 'close') AS {ACT} "
+        f"FROM {{stage}} WHERE {ACT} IN ('close', 'reopen', 'update') "
+        f"UNION ALL SELECT {stays}, {VALID_FROM}, 'open' AS {ACT} FROM {{stage}} WHERE {ACT} IN ('open', 'reopen')"
+    )
+    audit = f"{UPDATED_AT} = s.{UPDATED_AT}, {JOB_RUN_ID} = s.{JOB_RUN_ID}"
+    order = (SEQUENCE, WATERMARK)
+    closing = ", ".join(f"{name} = IF(s.{_DELETES}, s.{name}, t.{name})" for name in order)
+    close = (
+        f"{VALID_TO} = s.{AT}, {IS_CURRENT} = false, {IS_DELETED} = s.{_DELETES} OR coalesce(t.{IS_DELETED}, false), "
+        f"{DELETED_AT} = IF(s.{_DELETES}, s.{AT}, t.{DELETED_AT}), {closing}, {audit}"
+    )
+    update = ", ".join(f"{quote(name)} = s.{quote(name)}" for name in (*untracked, *order))
+    return Merge(
+        match=(*load.keys, VALID_FROM),
+        steps=steps,
+        clauses=(
+            f"WHEN MATCHED AND s.{ACT} = 'close' AND t.{IS_CURRENT} THEN UPDATE SET {close}",
+            f"WHEN MATCHED AND s.{ACT} = 'update' THEN UPDATE SET {update}, {audit}",
+            f"WHEN NOT MATCHED AND s.{ACT} = 'open' THEN INSERT ({names}) VALUES ({values})",
+        ),
+    )
+
+
+LOADER = Loader(
+    keys=lambda spec: spec.business_key_columns, system_columns=system_columns, change=change, current=IS_CURRENT
+)

@@ -1,0 +1,209 @@
+"""The source of a load as one DataFrame: pinned, filtered, its columns sorted into their parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, TimestampType
+
+from laketasks import mark
+from laketasks.column import AT, DELETE, SEQUENCE, WATERMARK, is_ours
+from laketasks.error import SourceError
+from laketasks.spec import LoadSpec, RunContext, did_you_mean, parse_duration
+from laketasks.sql import fill_catalogs, quote, quote_table, text
+
+_SYNCED = "_fivetran_synced"
+_DELETED = "_fivetran_deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source's rows and what its columns mean.
+
+    `frame` holds the carried columns and `_sequence`, `_watermark`, the delete flag (never NULL) and the
+    instant of the sequence; the last is NULL where there is no sequence or it holds no time.
+    """
+
+    frame: DataFrame
+    carried: dict[str, DataType]
+    compared: dict[str, DataType]
+    sequence_type: DataType | None
+    watermark_type: DataType | None
+    may_delete: bool
+    full: bool
+    version: int | None = None
+    watermark_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawSource:
+    """What the row's SQL or table gives, before any filter; `columns` maps lower-case name -> name as written."""
+
+    frame: DataFrame
+    columns: dict[str, str]
+    types: dict[str, DataType]
+    sequence_by: tuple[str, ...]
+    watermark: str
+    deletes: str
+    version: int | None
+
+    @property
+    def watermark_type(self) -> DataType | None:
+        return self.types[self.watermark] if self.watermark else None
+
+
+def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> RawSource:
+    """Resolve the source and the columns that the configuration names; raises SourceError with every unknown one."""
+    frame, version = _rows(spark, spec, context)
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    columns: dict[str, str] = {}
+    for name in types:
+        if name.lower() in columns:
+            raise SourceError(f"columns {columns[name.lower()]} and {name} differ in case only; rename one in the SQL")
+        columns[name.lower()] = name
+    config = spec.cdc_source_config
+    default_sequence = (columns[_SYNCED],) if _SYNCED in columns else ()
+    sequence_by = _known("sequence_by", config.sequence_by, columns) or default_sequence
+    synced = columns.get(_SYNCED, sequence_by[0] if sequence_by else "")
+    named = (config.watermark,) if config.watermark else ()
+    return RawSource(
+        frame=frame,
+        columns=columns,
+        types=types,
+        sequence_by=sequence_by,
+        watermark=(_known("watermark", named, columns) or (synced,))[0],
+        deletes=config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else ""),
+        version=version,
+    )
+
+
+def read_source(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...], watermark_from: str | None) -> Source:
+    """Filter the source and sort its columns. `watermark_from` None reads all of it."""
+    config = spec.cdc_source_config
+    frame = raw.frame.where(config.where) if config.where else raw.frame
+    if watermark_from is not None and raw.watermark_type is not None:
+        lookback = parse_duration(config.lookback)
+        assert lookback is not None
+        reached = mark.from_mark(quote(raw.watermark), watermark_from, raw.watermark_type, lookback)
+        frame = frame.where(f"{reached} OR {quote(raw.watermark)} IS NULL")
+    carried = _carried(raw, spec, keys)
+    order = {raw.watermark, *raw.sequence_by}
+    return Source(
+        frame=frame.selectExpr(*[quote(name) for name in carried], *_meta(raw)),
+        carried=carried,
+        compared={n: t for n, t in carried.items() if n not in order and n.lower() not in {k.lower() for k in keys}},
+        sequence_type=_sequence_type(raw),
+        watermark_type=raw.watermark_type,
+        may_delete=bool(raw.deletes),
+        full=watermark_from is None,
+        version=raw.version,
+        watermark_from=watermark_from,
+    )
+
+
+def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, int | None]:
+    try:
+        if spec.sql_file_path:
+            return spark.sql(_statement(spec.sql_file_path, context)), None
+        statement, version = _pinned(spark, spec.source_table)
+        frame = spark.sql(statement)
+        frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
+        return frame, version
+    except PySparkException as error:
+        place = spec.sql_file_path or spec.source_table
+        raise SourceError(f"cannot read {place}: {error}") from error
+
+
+def _statement(path: str, context: RunContext) -> str:
+    try:
+        return fill_catalogs(Path(path).read_text(encoding="utf-8"), context.catalogs)
+    except OSError as error:
+        raise SourceError(f"cannot read the SQL file {path}: {error.strerror}; is bundle/sql deployed?") from error
+    except KeyError as error:
+        known = ", ".join(sorted(context.catalogs)) or "none"
+        raise SourceError(f"{path}: {{{error.args[0]}}} names no catalog variable; known: {known}") from error
+
+
+def _pinned(spark: SparkSession, table: str) -> tuple[str, int | None]:
+    """The SELECT that reads one state of the table however often it is evaluated, as far as the engine can.
+
+    By version where the engine tells it, else by time; a view can be pinned by neither and is read as it is.
+    """
+    name = quote_table(table)
+    try:
+        version = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").collect()[0]["version"]
+        return f"SELECT * FROM {name} VERSION AS OF {version}", int(version)
+    except PySparkException:
+        pass
+    try:
+        now = spark.sql("SELECT cast(current_timestamp() AS STRING) AS now").collect()[0]["now"]
+        pinned = f"SELECT * FROM {name} TIMESTAMP AS OF {text(now)}"
+        spark.sql(pinned).schema  # noqa: B018
+        return pinned, None
+    except PySparkException:
+        return f"SELECT * FROM {name}", None
+
+
+def _known(key: str, names: tuple[str, ...], columns: dict[str, str]) -> tuple[str, ...]:
+    unknown = [name for name in names if name.lower() not in columns]
+    if unknown:
+        hints = ", ".join(f"{name}{did_you_mean(name, columns)}" for name in unknown)
+        raise SourceError(f"{key}: the source has no column {hints}; it has {', '.join(columns.values())}")
+    return tuple(columns[name.lower()] for name in names)
+
+
+def _carried(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...]) -> dict[str, DataType]:
+    config = spec.cdc_source_config
+    listed = _known("column_list", config.column_list, raw.columns)
+    dropped = _known("except_column_list", config.except_column_list, raw.columns)
+    key_columns = _known("business_key_columns or primary_key_columns", keys, raw.columns)
+    names = (
+        [*key_columns, *listed] if listed else [name for name in raw.types if not is_ours(name) or name in key_columns]
+    )
+    return {name: raw.types[name] for name in names if name not in dropped or name in key_columns}
+
+
+def _meta(raw: RawSource) -> list[str]:
+    sequence = ", ".join(quote(name) for name in raw.sequence_by)
+    some_null = " OR ".join(f"{quote(name)} IS NULL" for name in raw.sequence_by)
+    if len(raw.sequence_by) > 1:
+        parts = ", ".join(f"{text(name)}, {quote(name)}" for name in raw.sequence_by)
+        sequence = f"IF({some_null}, NULL, named_struct({parts}))"
+    deletes = f"coalesce({raw.deletes}, false)" if raw.deletes else "false"
+    return [
+        f"{sequence or 'cast(NULL AS TIMESTAMP)'} AS {SEQUENCE}",
+        f"{quote(raw.watermark) if raw.watermark else 'cast(NULL AS TIMESTAMP)'} AS {WATERMARK}",
+        f"{deletes} AS {DELETE}",
+        f"{_instant_of(raw)} AS {AT}",
+    ]
+
+
+def _instant_of(raw: RawSource) -> str:
+    return (
+        instant_expression(quote(raw.sequence_by[0]), raw.types[raw.sequence_by[0]])
+        if raw.sequence_by
+        else "cast(NULL AS TIMESTAMP)"
+    )
+
+
+def instant_expression(expression: str, kind: DataType) -> str:
+    """A column's value as a TIMESTAMP: dates and zoneless timestamps count as UTC; NULL where it holds no time."""
+    if isinstance(kind, TimestampType):
+        return expression
+    if isinstance(kind, DateType):
+        return f"timestamp_micros(unix_date({expression}) * 86400000000L)"
+    if isinstance(kind, TimestampNTZType):
+        return f"to_utc_timestamp(cast({expression} AS TIMESTAMP), current_timezone())"
+    return "cast(NULL AS TIMESTAMP)"
+
+
+def _sequence_type(raw: RawSource) -> DataType | None:
+    if len(raw.sequence_by) < 2:
+        return raw.types[raw.sequence_by[0]] if raw.sequence_by else None
+    struct = StructType()
+    for name in raw.sequence_by:
+        struct = struct.add(name, raw.types[name])
+    return struct

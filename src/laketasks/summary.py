@@ -1,0 +1,191 @@
+"""What a finished run did, as text for the people who are woken by it. Pure: states and log rows in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from laketasks.spec import SummarySpec
+
+RUN_SUMMARY = "run_summary"
+GATE_PREFIX = "gate_"
+
+_FINE = ("SUCCESS", "SUCCESS_WITH_FAILURES")
+_SKIPPED = ("UPSTREAM_FAILED", "UPSTREAM_CANCELED", "EXCLUDED", "DISABLED")
+_SHOWN = {
+    "read": "read",
+    "new": "new",
+    "changed": "changed",
+    "deleted": "deleted",
+    "unchanged": "same",
+    "duplicates": "dupl.",
+    "stale": "stale",
+    "ignored": "ignored",
+    "dropped": "dropped",
+    "keys_missing": "missing",
+    "rows_inserted": "+rows",
+    "rows_updated": "~rows",
+    "rows_deleted": "-rows",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """How a task of the run ended, as the Jobs API says it; `message` is the state's."""
+
+    task_key: str
+    result: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    text: str
+    failed: bool
+
+
+def states_of(record: Mapping[str, object]) -> list[TaskState]:
+    """The tasks of a run record (the Jobs API's runs/get) that load tables, each with its last attempt's state."""
+    last: dict[str, tuple[int, TaskState]] = {}
+    tasks = record.get("tasks")
+    for task in tasks if isinstance(tasks, list) else []:
+        key, attempt = str(task["task_key"]), int(task.get("attempt_number") or 0)
+        state = task.get("state") or {}
+        result = str(state.get("result_state") or state.get("life_cycle_state") or "UNKNOWN")
+        if key == RUN_SUMMARY or key.startswith(GATE_PREFIX) or (key in last and last[key][0] > attempt):
+            continue
+        last[key] = (attempt, TaskState(task_key=key, result=result, message=str(state.get("state_message") or "")))
+    return [state for _, state in last.values()]
+
+
+def summarize(
+    spec: SummarySpec,
+    states: Sequence[TaskState] | None,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    states_error: str = "",
+) -> Summary:
+    """Judge the run by its tasks' states, or by the run log where the states cannot be had (`states` None)."""
+    logged = {str(row["task_key"]): row for row in rows}
+    known = list(states) if states is not None else _states_from_log(logged)
+    failed = [state for state in known if state.result not in (*_FINE, *_SKIPPED)]
+    skipped = [state for state in known if state.result in _SKIPPED]
+    absent = max(0, spec.tables - len(logged)) if states is None else 0
+    wrong_names = _unknown_names(spec, states)
+    broken = bool(failed or absent or wrong_names or any(s.result.startswith("UPSTREAM") for s in skipped))
+    parts = [
+        _headline(spec, known, failed, skipped, absent, rows),
+        *(
+            [f"The states of the tasks could not be read ({states_error}); judged by the run log."]
+            if states is None
+            else []
+        ),
+        *([f"{absent} of {spec.tables} tables wrote no row to the run log."] if absent else []),
+        *wrong_names,
+        *(_failure(state, logged.get(state.task_key)) for state in failed),
+        *([_waiting(skipped)] if skipped else []),
+        *([_left_out(spec)] if spec.skipped else []),
+        _table(known, logged),
+    ]
+    return Summary(text="\n\n".join(part for part in parts if part), failed=broken)
+
+
+def _states_from_log(logged: Mapping[str, Mapping[str, object]]) -> list[TaskState]:
+    return [
+        TaskState(task_key=key, result="SUCCESS" if row["status"] == "SUCCESS" else "FAILED")
+        for key, row in logged.items()
+    ]
+
+
+def _unknown_names(spec: SummarySpec, states: Sequence[TaskState] | None) -> list[str]:
+    if states is None:
+        return []
+    known = {state.task_key for state in states} | {"all", ""}
+    asked = {name: getattr(spec, name) for name in ("full_refresh", "override_guards", "reconcile")}
+    wrong = {name: sorted({key.strip() for key in value.split(",")} - known) for name, value in asked.items()}
+    return [
+        f"Job parameter {name} names {', '.join(keys)}: no such task in this run."
+        for name, keys in wrong.items()
+        if keys
+    ]
+
+
+def _headline(
+    spec: SummarySpec,
+    known: Sequence[TaskState],
+    failed: Sequence[TaskState],
+    skipped: Sequence[TaskState],
+    absent: int,
+    rows: Sequence[Mapping[str, object]],
+) -> str:
+    good = len(known) - len(failed) - len(skipped)
+    bad = len(failed) + absent
+    verdict = (
+        f"{bad} of {len(known) + absent} tables FAILED" if bad else f"all {good} tables loaded" if not skipped else ""
+    )
+    names = (
+        ": " + ", ".join(state.task_key for state in failed[:10]) + (" ..." if len(failed) > 10 else "")
+        if failed
+        else ""
+    )
+    took = f", {_span(rows):.0f} s from first start to last end" if rows else ""
+    left = f", left out {len(spec.skipped)}" if spec.skipped else ""
+    return (
+        f"{verdict or f'{len(skipped)} tables were not loaded'}{names}\n"
+        f"run {spec.job_run_id}: processed {len(known)}, successful {good}, failed {len(failed)}, "
+        f"skipped {len(skipped)}{left}{took}"
+    )
+
+
+def _span(rows: Sequence[Mapping[str, object]]) -> float:
+    return max(_seconds(row["ended_at"]) for row in rows) - min(_seconds(row["started_at"]) for row in rows)
+
+
+def _failure(state: TaskState, row: Mapping[str, object] | None) -> str:
+    if row is None or row["status"] == "SUCCESS":
+        return (
+            f"{state.result}  {state.task_key}\n{_indented(state.message or 'no message, and no row in the run log')}"
+        )
+    about = f"{row['execution_pipeline']} -> {row['target']}, attempt {row['attempt']}"
+    text = _indented(str(row["error"]))
+    timed_out = f"\n{_indented(state.message)}" if state.result != "FAILED" and state.message else ""
+    return f"{state.result}  {state.task_key} ({about})\n{text}{timed_out}"
+
+
+def _waiting(skipped: Sequence[TaskState]) -> str:
+    lines = [f"  {state.task_key}: {state.result}" for state in skipped]
+    return "Not run, because of what came before:\n" + "\n".join(lines)
+
+
+def _left_out(spec: SummarySpec) -> str:
+    lines = [f"  {table}: unknown execution_pipeline {pipeline!r}" for table, pipeline in sorted(spec.skipped.items())]
+    return "Left out of the job when it was generated:\n" + "\n".join(lines)
+
+
+def _table(known: Sequence[TaskState], logged: Mapping[str, Mapping[str, object]]) -> str:
+    shown = [state for state in known if state.task_key in logged]
+    if not shown:
+        return ""
+    head = ["table", "pipeline", "state", *_SHOWN.values(), "seconds"]
+    body = [_cells(state, logged[state.task_key]) for state in shown]
+    used = [i for i in range(len(head)) if i < 4 or i == len(head) - 1 or any(row[i] not in ("", "0") for row in body)]
+    widths = {i: max(len(head[i]), *(len(row[i]) for row in body)) for i in used}
+    lines = [
+        "  ".join(row[i].ljust(widths[i]) if i < 3 else row[i].rjust(widths[i]) for i in used).rstrip()
+        for row in [head, *body]
+    ]
+    return "\n".join(lines)
+
+
+def _cells(state: TaskState, row: Mapping[str, object]) -> list[str]:
+    seconds = _seconds(row["ended_at"]) - _seconds(row["started_at"])
+    numbers = ["" if row[column] is None else str(row[column]) for column in _SHOWN]
+    return [state.task_key, str(row["execution_pipeline"]), state.result, *numbers, f"{seconds:.1f}"]
+
+
+def _seconds(value: object) -> float:
+    return float(str(value))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip().splitlines())

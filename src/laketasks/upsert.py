@@ -1,0 +1,136 @@
+"""Type 1 by key, the shared sense of scd1 and fact_incremental_merge: the target holds the latest state of each key.
+
+New keys are inserted, rows that differ and are not older are updated, deletes and vanished keys do as configured.
+Unchanged rows are left out before the MERGE, so that their files are not rewritten.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import BooleanType, DataType, StringType, TimestampType
+
+from laketasks.canonical import differs
+from laketasks.change import Change, Load, Merge
+from laketasks.column import (
+    ACT,
+    AT,
+    DELETE,
+    DELETED_AT,
+    FATE,
+    IS_DELETED,
+    JOB_RUN_ID,
+    LOADED_AT,
+    SEQUENCE,
+    UPDATED_AT,
+    WATERMARK,
+)
+from laketasks.source import Source, instant_expression
+from laketasks.spec import LoadSpec
+from laketasks.sql import instant, on, quote, same, text
+from laketasks.target import Target
+
+
+def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
+    """The audit columns, the order that a row was loaded with, and the soft-delete flag where one can be set."""
+    config = spec.cdc_source_config
+    soft = (source.may_delete and config.delete_mode == "soft") or config.on_missing == "soft"
+    return {
+        LOADED_AT: TimestampType(),
+        UPDATED_AT: TimestampType(),
+        JOB_RUN_ID: StringType(),
+        SEQUENCE: source.sequence_type or TimestampType(),
+        WATERMARK: source.watermark_type or TimestampType(),
+        **({IS_DELETED: BooleanType(), DELETED_AT: TimestampType()} if soft else {}),
+    }
+
+
+def change(load: Load, source: Source, target: Target) -> Change:
+    """Compare each key's source row with its stored row."""
+    system = system_columns(load.spec, source)
+    stored_columns = {
+        **source.carried,
+        SEQUENCE: system[SEQUENCE],
+        WATERMARK: system[WATERMARK],
+        IS_DELETED: BooleanType(),
+    }
+    stored = target.with_columns(stored_columns).selectExpr("*", "true AS _laketasks_there")
+    arrived = source.frame.selectExpr("*", "true AS _laketasks_here")
+    snapshot = load.config.source_mode == "snapshot"
+    joined = arrived.alias("s").join(
+        stored.alias("t"), F.expr(same(load.keys)), "full_outer" if snapshot else "left_outer"
+    )
+    columns = (*source.carried, *system)
+    rows = joined.selectExpr(
+        f"{_fate(load, source)} AS {FATE}",
+        f"{_deleted_at(load, source)} AS {AT}",
+        *(_value(load, source, name) for name in columns),
+    ).selectExpr(f"{_act(load)} AS {ACT}", "*")
+    return Change(rows=rows, write=_merge(load, columns), columns=columns)
+
+
+def _fate(load: Load, source: Source) -> str:
+    config = load.config
+    removed = {"soft": "IF(t.is_deleted, 'unchanged', 'deleted')", "hard": "'deleted'", "ignore": "'ignored'"}
+    changed = "'ignored'" if config.insert_only else "'changed'"
+    compared = source.compared
+    different = differs(compared)
+    if config.ignore_null_updates:
+        different = (
+            " OR ".join(f"({on('s', n)} IS NOT NULL AND {differs({n: k})})" for n, k in compared.items()) or "false"
+        )
+    older = f"WHEN s.{SEQUENCE} < t.{SEQUENCE} THEN 'stale' " if source.sequence_type is not None else ""
+    return (
+        "CASE WHEN s._laketasks_here IS NULL THEN IF(t.is_deleted, 'gone', 'missing') "
+        f"WHEN t._laketasks_there IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {older}"
+        f"WHEN s.{DELETE} THEN {removed[config.delete_mode]} "
+        f"WHEN coalesce(t.is_deleted, false) OR {different} THEN {changed} ELSE 'unchanged' END"
+    )
+
+
+def _act(load: Load) -> str:
+    deleted = "delete" if load.config.delete_mode == "hard" else "mark"
+    missing = {"soft": "'mark'", "hard": "'delete'"}.get(load.config.on_missing, "NULL")
+    return (
+        f"CASE {FATE} WHEN 'new' THEN 'insert' WHEN 'changed' THEN 'update' "
+        f"WHEN 'deleted' THEN '{deleted}' WHEN 'missing' THEN {missing} END"
+    )
+
+
+def _deleted_at(load: Load, source: Source) -> str:
+    """When a delete happened: at its sequence if later than what is stored, else at its watermark, else at the run."""
+    watermark = instant_expression(f"s.{WATERMARK}", source.watermark_type or TimestampType())
+    at_sequence = f"IF(t.{SEQUENCE} IS NULL OR s.{SEQUENCE} > t.{SEQUENCE}, s.{AT}, NULL)"
+    return f"coalesce({at_sequence}, {watermark}, {instant(load.run_start)})"
+
+
+def _value(load: Load, source: Source, name: str) -> str:
+    if name in load.keys:
+        return f"coalesce({on('s', name)}, {on('t', name)}) AS {quote(name)}"
+    if name in source.carried:
+        kept = f"coalesce({on('s', name)}, {on('t', name)})" if load.config.ignore_null_updates else on("s", name)
+        return f"{kept} AS {quote(name)}"
+    if name in (SEQUENCE, WATERMARK):
+        return f"coalesce(s.{name}, t.{name}) AS {name}"
+    fixed = {
+        LOADED_AT: instant(load.now),
+        UPDATED_AT: instant(load.now),
+        JOB_RUN_ID: text(load.context.job_run_id),
+        IS_DELETED: "false",
+        DELETED_AT: "cast(NULL AS TIMESTAMP)",
+    }
+    return f"{fixed[name]} AS {name}"
+
+
+def _merge(load: Load, columns: tuple[str, ...]) -> Merge:
+    kept = {*load.keys, LOADED_AT}
+    touched = [SEQUENCE, WATERMARK, UPDATED_AT, JOB_RUN_ID]
+    update = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n not in kept)
+    mark = ", ".join(f"{n} = s.{n}" for n in touched) + f", {IS_DELETED} = true, {DELETED_AT} = s.{AT}"
+    names, values = ", ".join(map(quote, columns)), ", ".join(on("s", n) for n in columns)
+    clauses = [f"WHEN MATCHED AND s.{ACT} = 'update' THEN UPDATE SET {update}"]
+    if IS_DELETED in columns:
+        clauses.append(f"WHEN MATCHED AND s.{ACT} = 'mark' THEN UPDATE SET {mark}")
+    if load.config.delete_mode == "hard" or load.config.on_missing == "hard":
+        clauses.append(f"WHEN MATCHED AND s.{ACT} = 'delete' THEN DELETE")
+    clauses.append(f"WHEN NOT MATCHED AND s.{ACT} = 'insert' THEN INSERT ({names}) VALUES ({values})")
+    return Merge(match=load.keys, clauses=tuple(clauses))
