@@ -29,13 +29,13 @@ Version = dict[str, object]
 def customer_history(workspace: Path) -> list[str]:
     """The lines of a table: every version of the first customer who moved; raises ExampleError where nobody did."""
     path = workspace / "dev_silver" / "retail" / "dim_customer"
-    versions: dict[object, list[Version]] = {}
+    versions: dict[int, list[Version]] = {}
     for version in DeltaTable(str(path)).to_pyarrow_table(columns=list(_COLUMNS)).to_pylist():
         versions.setdefault(version["c_customer_sk"], []).append(version)
     movers = [key for key, history in versions.items() if _has_moved(history)]
     if not movers:
         raise ExampleError(f"no customer in {path} has moved; has day 2 been loaded?")
-    history = sorted(versions[min(movers, key=str)], key=lambda version: str(version["valid_from"]))
+    history = sorted(versions[min(movers)], key=lambda version: str(version["valid_from"]))
     return _table([_shown(version) for version in history])
 
 

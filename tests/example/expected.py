@@ -114,7 +114,7 @@ class Warehouse:
         """Make `arrived` (what the load reads) and `latest` (one row per key); the columns that are carried."""
         config = row.config
         assert config.source_mode in {"state", "snapshot"}
-        assert not (config.column_list or config.replace_where or config.insert_only or config.unknown_member)
+        assert not any((config.column_list, config.replace_where, config.insert_only, config.unknown_member))
         self.run(f"CREATE OR REPLACE TEMP VIEW source AS {row.source}")
         columns = self.columns("source")
         synced = "_fivetran_synced" if "_fivetran_synced" in columns else "NULL::TIMESTAMPTZ"
