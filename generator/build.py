@@ -54,7 +54,11 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     if found is None:
         return None, in_order(problems)
     root = _root(options.settings)
-    types = load_types()
+    try:
+        types = load_types()
+    except (OSError, ValueError, KeyError, TypeError):
+        remedy = "write it anew: `databricks bundle schema > FILE`; or unset it"
+        return None, (Problem(what="LAKETASKS_BUNDLE_SCHEMA names no bundle schema", remedy=remedy),)
     variables, unread = read_variables(root / "databricks.yml", _shown(root / "databricks.yml"))
     problems = (*problems, *unread, *check_settings(found, types, variables))
 

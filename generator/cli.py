@@ -96,7 +96,7 @@ def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     found: list[Problem] = []
     for name in sorted({*made.texts, *made.stale}):
         path = options.out / name
-        old = path.read_text(encoding="utf-8", errors="replace", newline="") if path.is_file() else ""
+        old = path.read_bytes().decode(errors="replace") if path.is_file() else ""
         new = made.texts.get(name, "")
         if old == new:
             continue

@@ -10,10 +10,9 @@ from typing import Any
 from generator.jobs_api import Types, task_types
 from generator.model import Entry, Row
 from generator.plan import Dependency, Gate, Load, Plan, Summary, Task, Waits
-from generator.settings import PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
+from generator.settings import ENVIRONMENT, PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
-ENVIRONMENT = "laketasks"
 ENVIRONMENT_VERSION = "4"
 JOB_RUN_ID = "{{job.run_id}}"
 # What a task of each type runs on; a type that is not listed needs no compute of the job.
@@ -130,10 +129,12 @@ class _Writer:
         """Later wins: the layer's fields, the runner's own, the table's exception."""
         row = action.entry.row
         exception = self.layer.tables[key].task if key in self.layer.tables else {}
-        described = {"description": row.comment} if row.comment else {}
+        described = {"description": row.comment.strip()} if row.comment.strip() else {}
         given = {**TASK_DEFAULTS, **self.layer.task}
         if row.execution_pipeline in self.settings.runners:
             body = self._runner_body(row)
+            if _kind(body, self.types) not in _ON_CLUSTER:
+                given.pop("libraries", None)
             return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
         body = self._own_body(key, action.entry)
         compute = self._compute({**body, **exception})
@@ -166,7 +167,7 @@ class _Writer:
 
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
-        kind = next(field for field in task if field in task_types(self.types))
+        kind = _kind(task, self.types)
         if any(field in task for field in _COMPUTE_FIELDS):
             return {}
         if self.layer.compute == SERVERLESS:
@@ -178,6 +179,11 @@ class _Writer:
         if "environment_key" in task:
             return task
         return {**task, "libraries": [{"whl": self.bundle.wheel}, *(task.get("libraries") or [])]}
+
+
+def _kind(task: Fields, types: Types) -> str:
+    """The field that says what the task runs."""
+    return next(field for field in task if field in task_types(types))
 
 
 def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:

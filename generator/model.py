@@ -25,9 +25,12 @@ def _names(value: object) -> object:
 
 def _config(value: object) -> object:
     """The JSON text of a mapping; text stays what it is."""
-    if isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
+        return "" if value is None else value
+    try:
         return json.dumps(value, ensure_ascii=False)
-    return "" if value is None else value
+    except (TypeError, RecursionError) as error:  # a date, a set, bytes
+        raise ValueError(str(error)) from error
 
 
 Text = Annotated[str, _or("")]
@@ -116,8 +119,6 @@ def _read_row(values: Mapping[str, object]) -> tuple[Row, dict[str, tuple[str, s
         return Row.model_validate(values), {}
     except ValidationError as error:
         columns = dict.fromkeys(str(found["loc"][0]) for found in error.errors(include_url=False))
-    except (TypeError, ValueError, RecursionError):  # a mapping that JSON has no word for
-        columns = {"cdc_source_config": None}
     readable = {column: value for column, value in values.items() if column not in columns}
     return Row.model_validate(readable), {column: _wrong(column, values[column]) for column in columns}
 

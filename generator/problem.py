@@ -48,7 +48,8 @@ def sentence(problem: Problem) -> str:
     """
     table = f"({problem.table})" if problem.row and problem.table else problem.table
     address = " ".join(part for part in (f"row {problem.row}" if problem.row else "", table, problem.column) if part)
-    text = f"{problem.what}; {problem.remedy}" if problem.remedy else problem.what
+    between = " Else " if problem.what.endswith("?") else "; "
+    text = f"{problem.what}{between}{problem.remedy}" if problem.remedy else problem.what
     return f"{address}: {text}" if address else text
 
 

@@ -14,7 +14,7 @@ from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.settings import identifier_problem
-from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean
+from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean, unsupported
 
 RESERVED_KEYS = ("run_summary",)
 RESERVED_PREFIX = "gate_"
@@ -75,7 +75,7 @@ def _forbidden(text: str, several_lines: bool) -> str:
     if text.isprintable():
         return ""
     allowed = "\n\t" if several_lines else ""
-    bad = next((c for c in text if category(c) in ("Cc", "Zl", "Zp") and c not in allowed), "")
+    bad = next((c for c in text if category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in allowed), "")
     return f"the control character {shown(bad)}" if bad else ""
 
 
@@ -216,6 +216,8 @@ def config(entry: Entry) -> Iterator[Problem]:
     if entry.built_in:
         for what in entry.config_problems:
             yield entry.problem("cdc_source_config", what)
+        for what in unsupported(entry.config):
+            yield entry.problem("cdc_source_config", what, "remove it")
     elif entry.row.cdc_source_config.strip() and not _is_object(entry.row.cdc_source_config):
         yield entry.problem("cdc_source_config", "not a JSON object", 'write {} or {"key": value}')
 
@@ -228,6 +230,8 @@ def _is_object(text: str) -> bool:
 
 
 def config_columns(entry: Entry) -> Iterator[Problem]:
+    if not entry.built_in:
+        return
     found = entry.config
     listed = {"sequence_by": found.sequence_by, "watermark": (found.watermark,), "cluster_by": found.cluster_by}
     for key, columns in listed.items():

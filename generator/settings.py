@@ -17,6 +17,7 @@ from generator.strict_yaml import Parsed, parse
 from laketasks.spec import JOB_PARAMETERS, PIPELINES, LoadSpec, RunContext, SummarySpec, did_you_mean
 
 SERVERLESS = "serverless"
+ENVIRONMENT = "laketasks"
 TASK_DEFAULTS: Mapping[str, object] = {"timeout_seconds": 7200}
 OWN_PARAMETERS = tuple(dict.fromkeys(f.name for spec in (LoadSpec, RunContext, SummarySpec) for f in fields(spec)))
 PLACEHOLDER = re.compile(r"(?<![{$])\{(\w+)\}(?!\})")
@@ -108,11 +109,14 @@ def read_variables(path: Path, file: str) -> tuple[frozenset[str] | None, tuple[
     """The variables that databricks.yml declares, or None where there is no such file."""
     if not path.is_file():
         return None, ()
-    parsed, problems = parse(path.read_text(encoding="utf-8-sig"), file)
+    try:
+        parsed, problems = parse(path.read_text(encoding="utf-8-sig"), file)
+    except (OSError, UnicodeDecodeError):
+        return None, (Problem(file=file, what="cannot be read as UTF-8 text"),)
     if problems:
         return None, problems
     declared = parsed.value.get("variables") if isinstance(parsed.value, dict) else None
-    return frozenset(str(name) for name in declared or ()), ()
+    return frozenset(str(name) for name in declared) if isinstance(declared, dict) else frozenset(), ()
 
 
 def check_settings(found: SettingsFile, types: Types, variables: frozenset[str] | None) -> Iterator[Problem]:
@@ -201,6 +205,9 @@ def _layer(found: SettingsFile, name: str, layer: LayerSettings, types: Types) -
     yield from _task(found, (*path, "task"), layer.task, types)
     for key, table in layer.tables.items():
         yield from _task(found, (*path, "tables", key, "task"), table.task, types, compute=True)
+    if layer.compute == SERVERLESS and "libraries" in layer.task:
+        remedy = f"name them as dependencies of environment {ENVIRONMENT} in job.environments"
+        yield found.problem((*path, "task", "libraries"), "serverless tasks take no libraries", remedy)
     clusters = [cluster.get("job_cluster_key") for cluster in _dicts(layer.job.get("job_clusters"))]
     if layer.compute != SERVERLESS and layer.compute not in clusters:
         near = did_you_mean(layer.compute, [SERVERLESS, *(str(cluster) for cluster in clusters)])
@@ -218,6 +225,7 @@ def _task_key_template(found: SettingsFile, path: tuple[object, ...], template: 
 
 def _job(found: SettingsFile, path: tuple[object, ...], job: Mapping[str, Any], types: Types) -> Iterator[Problem]:
     yield from _fields(found, path, job, "Job", types)
+    yield from _lists(found, path, job, ("parameters", "environments", "job_clusters"))
     if "tasks" in job:
         remedy = "write them in a resource file of their own, or give rows a runner"
         yield found.problem((*path, "tasks"), "the generator writes the tasks", remedy)
@@ -236,6 +244,7 @@ def _task(
     found: SettingsFile, path: tuple[object, ...], task: Mapping[str, Any], types: Types, *, compute: bool = False
 ) -> Iterator[Problem]:
     yield from _fields(found, path, task, "Task", types)
+    yield from _lists(found, path, task, ("libraries",))
     yield from _written(found, path, task)
     for field in task:
         if field in task_types(types):
@@ -243,6 +252,15 @@ def _task(
         elif field in _COMPUTE and not compute:
             remedy = "name it in the layer's `compute`; `tables` may name another for one table"
             yield found.problem((*path, field), "the layer's compute decides", remedy)
+
+
+def _lists(
+    found: SettingsFile, path: tuple[object, ...], body: Mapping[str, Any], fields: tuple[str, ...]
+) -> Iterator[Problem]:
+    """The lists that the generator adds to cannot be a reference to a variable."""
+    for field in fields:
+        if isinstance(body.get(field), str):
+            yield found.problem((*path, field), f"expected a list, found {body[field]!r}", "write the list out here")
 
 
 def _written(found: SettingsFile, path: tuple[object, ...], task: Mapping[str, Any]) -> Iterator[Problem]:
@@ -261,7 +279,7 @@ def _fields(
 
 def _variables(found: SettingsFile, variables: frozenset[str]) -> Iterator[Problem]:
     for catalog, variable in found.settings.catalogs.items():
-        if variable not in variables:
+        if variable not in variables and re.fullmatch(r"[A-Za-z]\w*", variable, re.ASCII):
             what = f"databricks.yml has no variable {variable!r}{did_you_mean(variable, variables)}"
             yield found.problem(("catalogs", catalog), what, "declare it there under `variables`")
     parts = [(("runners", name), body) for name, body in found.settings.runners.items()]

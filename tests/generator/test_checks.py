@@ -1,0 +1,143 @@
+"""One mistake, one message, for every rule about rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generator.checks import check
+from tests.generator.rows import context, entries, row, sentences
+
+CASES = yaml.safe_load((Path(__file__).parent / "messages" / "rows.yml").read_text(encoding="utf-8"))
+
+
+def judged(
+    folder: Path, *rows: dict[str, object], sql: dict[str, str | None] | None = None, **settings: object
+) -> list[str]:
+    return sentences(check(entries(*rows), context(folder, sql, **settings)))
+
+
+def test_a_right_row_has_no_problem(tmp_path: Path) -> None:
+    assert judged(tmp_path, row()) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["change"])[:60])
+def test_rules_about_one_row(tmp_path: Path, case: dict[str, Any]) -> None:
+    said = judged(tmp_path, row(**case["change"]))
+    assert [message.split(") ", 1)[1] for message in said] == case["says"]
+
+
+def test_an_inactive_row_is_checked_and_clashes_with_none(tmp_path: Path) -> None:
+    inactive = row(is_active_flag=None, business_key_columns=None)
+    assert len(judged(tmp_path, row(), inactive)) == 1
+
+
+def test_an_absent_flag_is_not_taken_for_false(tmp_path: Path) -> None:
+    columns = row()
+    del columns["is_active_flag"]
+    assert judged(tmp_path, columns) == [
+        "row 1 (dim_customer) is_active_flag: missing; true loads the table, false or null leaves it out"
+    ]
+
+
+def test_an_unknown_pipeline_is_refused_or_left_out(tmp_path: Path) -> None:
+    unknown = row(execution_pipeline="scd_2")
+    assert judged(tmp_path, unknown) == [
+        (
+            "row 1 (dim_customer) execution_pipeline: unknown 'scd_2'; did you mean scd2? Else use one of scd1, scd2, "
+            "fact_overwrite, fact_incremental_merge, or define a runner in settings.yml"
+        )
+    ]
+    warnings = check(entries(unknown), context(tmp_path, on_unknown_pipeline="skip"))
+    assert [problem.severity for problem in warnings] == ["warning"]
+
+
+def test_a_runner_of_the_settings_has_rules_of_its_own(tmp_path: Path) -> None:
+    foreign = row(execution_pipeline="nb", load_type="delta", src_catalog="a label", cdc_source_config='{"mine": 1}')
+    runners = {"nb": {"notebook_task": {"notebook_path": "x"}}}
+    assert judged(tmp_path, foreign, runners=runners) == []
+    assert judged(tmp_path, {**foreign, "cdc_source_config": "mine"}, runners=runners) == [
+        'row 1 (dim_customer) cdc_source_config: not a JSON object; write {} or {"key": value}'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("../a.sql", "", "'../a.sql' does not stay below the settings' folder"),
+        ("/a.sql", "", "'/a.sql' does not stay below the settings' folder"),
+        ("sql/a.sql", None, "no such file (UTF-8 text): 'sql/a.sql'"),
+        ("sql/a.sql", "-- {nothing}\n/* 'at' all */", "sql/a.sql holds no SQL"),
+        (
+            "sql/a.sql",
+            "SELECT {bronze}",
+            "sql/a.sql holds {bronze}, which is no bundle variable of the settings' catalogs",
+        ),
+        ("sql/a.sql", "SELECT * FROM dev_bronze.a.b", "sql/a.sql names catalog dev_bronze itself, on every target"),
+        ("sql/a.sql", "SELECT '{x}', 'it''s {y}', \"{z}\" -- don't {w}\nFROM `{bronze_catalog}`.a.b", ""),
+        ("sql/a.sql", r"SELECT 'a\'{x}' FROM {bronze_catalog}.a.b", ""),
+    ],
+)
+def test_sql_files(tmp_path: Path, path: str, text: str | None, message: str) -> None:
+    problems = check(entries(row(sql_file_path=path)), context(tmp_path, {path: text}))
+    assert [problem.what.split("; did")[0] for problem in problems] == ([message] if message else [])
+
+
+def test_an_incremental_join_wants_a_watermark_of_both(tmp_path: Path) -> None:
+    join = row(sql_file_path="a.sql", load_type="incremental")
+    sql = {"a.sql": "SELECT * FROM {bronze_catalog}.a.b JOIN {bronze_catalog}.a.c USING (id)"}
+    assert [problem.severity for problem in check(entries(join), context(tmp_path, sql))] == ["warning"]
+    greatest = {"a.sql": sql["a.sql"].replace("*", "greatest(b.w, c.w) AS w")}
+    assert check(entries(join), context(tmp_path, greatest)) == ()
+
+
+def test_one_active_row_for_each_destination_whatever_the_case(tmp_path: Path) -> None:
+    assert judged(tmp_path, row(), row(dst_table_name="DIM_customer")) == [
+        (
+            "row 2 (DIM_customer) dst_table_name: dev_silver.core.DIM_customer is loaded by row 1 already; "
+            "keep one row active for each table"
+        )
+    ]
+
+
+def test_one_row_for_each_task_key_of_a_layer(tmp_path: Path) -> None:
+    twice = row(), row(dst_schema="other")
+    assert judged(tmp_path, *twice) == [
+        (
+            "row 2 (dim_customer) dst_table_name: task key 'dim_customer' is that of row 1 too; "
+            'set task_key: "{dst_schema}__{dst_table_name}" for layer bronze_to_silver in settings.yml'
+        )
+    ]
+    layers = {"bronze_to_silver": {"task_key": "{dst_schema}__{dst_table_name}"}}
+    assert judged(tmp_path, *twice, layers=layers) == []
+    assert judged(tmp_path, twice[0], {**twice[1], "layer": "another"}) == []
+
+
+def test_layers_differ_by_more_than_case(tmp_path: Path) -> None:
+    assert judged(tmp_path, row(layer="a"), row(layer="A", dst_schema="s")) == [
+        "row 2 (dim_customer) layer: 'A' and 'a' of row 1 differ by case only; write both alike"
+    ]
+
+
+def test_a_table_is_read_after_it_is_loaded(tmp_path: Path) -> None:
+    reads = {"src_catalog": "dev_silver", "src_schema": "core", "src_table_name": "DIM_CUSTOMER"}
+    later = row(dst_table_name="fact", execution_order=2, **reads)
+    assert judged(tmp_path, row(), later) == []
+    assert judged(tmp_path, row(), {**later, "execution_order": 1}) == [
+        "row 2 (fact) execution_order: reads dim_customer, which row 1 loads in order 1; give it an order larger than 1"
+    ]
+    assert judged(tmp_path, row(**reads)) == [
+        "row 1 (dim_customer) execution_order: reads the table that it loads; name another source"
+    ]
+
+
+def test_settings_name_layers_and_tables_that_exist(tmp_path: Path) -> None:
+    layers: dict[str, Any] = {"bronze_to_siver": {}, "bronze_to_silver": {"tables": {"dim_custmer": {}}}}
+    assert sorted(judged(tmp_path, row(is_active_flag=False), layers=layers)) == [
+        (
+            "layers.bronze_to_silver.tables.dim_custmer: no row of the layer has this task key; "
+            "did you mean dim_customer? Else rename or remove it"
+        ),
+        "layers.bronze_to_siver: no row has this layer; did you mean bronze_to_silver? Else rename or remove it",
+    ]

@@ -1,0 +1,68 @@
+"""The table of design: what goes with what."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from generator.combinations import Case, Refusal, combination_problems
+from laketasks.spec import PIPELINES, parse_config
+
+
+def refused(pipeline: str, load_type: str = "full", **config: object) -> list[Refusal]:
+    parsed, problems = parse_config(config)
+    assert not problems
+    return list(combination_problems(Case(pipeline=pipeline, load_type=load_type, config=parsed)))
+
+
+def allowed(key: str, value: object, **more: object) -> tuple[str, ...]:
+    return tuple(p for p in PIPELINES if not refused(p, **{key: value, **more}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "more", "pipelines"),
+    [
+        ("on_missing", "close", {"source_mode": "snapshot"}, ("scd2",)),
+        ("on_missing", "soft", {"source_mode": "snapshot"}, ("scd1", "scd2")),
+        ("on_missing", "hard", {"source_mode": "snapshot"}, ("scd1",)),
+        ("on_missing", "soft", {}, ()),
+        ("on_missing", "soft", {"source_mode": "snapshot", "where": "a"}, ()),
+        ("on_missing", "ignore", {"source_mode": "snapshot", "where": "a"}, PIPELINES),
+        ("delete_mode", "soft", {}, PIPELINES),
+        ("delete_mode", "hard", {}, ("scd1", "fact_incremental_merge")),
+        ("delete_mode", "ignore", {}, ("scd1", "scd2", "fact_incremental_merge")),
+        ("delete_mode", "new_record", {}, ("scd2",)),
+        ("track_history_column_list", ["a"], {}, ("scd2",)),
+        ("track_history_column_list", ["a"], {"track_history_except_column_list": ["b"]}, ()),
+        ("column_list", ["a"], {}, PIPELINES),
+        ("column_list", ["a"], {"except_column_list": ["b"]}, ()),
+        ("first_version_from", "1900-01-01", {}, ("scd2",)),
+        ("insert_only", True, {}, ("fact_incremental_merge",)),
+        ("replace_where", "a > 1", {}, ("fact_overwrite",)),
+        ("unknown_member", True, {}, ("scd1", "scd2")),
+        ("schema_evolution", "drop_columns", {}, ("fact_overwrite",)),
+        ("schema_evolution", "fail", {}, PIPELINES),
+    ],
+)
+def test_which_runner_takes_it(key: str, value: object, more: dict[str, object], pipelines: tuple[str, ...]) -> None:
+    assert allowed(key, value, **more) == pipelines
+
+
+def test_what_incremental_reads() -> None:
+    modes = ("state", "snapshot", "fivetran_history", "events", "cdf")
+    pairs = itertools.product(modes, (False, True))
+    found = {(m, r): not refused("scd2", "incremental", source_mode=m, reconcile=r) for m, r in pairs}
+    assert {pair for pair, fine in found.items() if not fine} == {
+        ("snapshot", False),
+        ("snapshot", True),
+        ("fivetran_history", False),
+    }
+    assert [refusal.column for refusal in refused("fact_overwrite", "incremental")] == ["load_type"]
+
+
+def test_unseen_deletes_are_a_warning() -> None:
+    severities = [r.severity for r in refused("scd1", "incremental", apply_as_deletes="gone")]
+    assert severities == ["warning"]
+    assert refused("scd1", "incremental", apply_as_deletes="gone", reconcile=True) == []
+    assert refused("scd1", "full", apply_as_deletes="gone") == []

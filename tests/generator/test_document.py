@@ -1,0 +1,166 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator.jobs_api import load_types
+from generator.limits import document_problems
+from tests.generator.rows import context, made, row, said, sentences, tables
+
+NOTEBOOK = {"nb": {"notebook_task": {"notebook_path": "../nb.py"}}}
+
+
+def job(folder: Path, *rows: dict[str, object], **settings: object) -> dict[str, Any]:
+    return made(folder, rows or (row(),), **settings).documents[0].job
+
+
+def test_what_a_load_task_says(tmp_path: Path) -> None:
+    task = job(tmp_path, row(cdc_source_config={"lookback": "2 days"}, src_catalog="elsewhere"))["tasks"][0]
+    assert task == {
+        "task_key": "dim_customer",
+        "description": "Customers",
+        "python_wheel_task": {
+            "package_name": "laketasks",
+            "entry_point": "load",
+            "named_parameters": {
+                "execution_pipeline": "scd1",
+                "target_table": "${var.silver_catalog}.core.dim_customer",
+                "source_table": "elsewhere.erp.customer",
+                "business_key_columns": '["id"]',
+                "cdc_source_config": '{"lookback": "2 days"}',
+                "src_system": "erp",
+                "comment": "Customers",
+                "job_run_id": "{{job.run_id}}",
+                "task_key": "dim_customer",
+                "attempt": "{{task.execution_count}}",
+                "run_log": "${var.silver_catalog}.metadata.run_log",
+                "job_start_time": "{{job.start_time.iso_datetime}}",
+                "catalogs": '{"bronze_catalog": "${var.bronze_catalog}", "silver_catalog": "${var.silver_catalog}"}',
+            },
+        },
+        "environment_key": "laketasks",
+        "timeout_seconds": 7200,
+    }
+
+
+def test_sql_travels_by_its_place_in_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "bundle" / "sql").mkdir(parents=True)
+    (tmp_path / "bundle" / "sql" / "c.sql").write_text("SELECT 1 AS id")
+    task = job(tmp_path, row(sql_file_path="sql/c.sql", src_table_name=None))["tasks"][0]
+    parameters = task["python_wheel_task"]["named_parameters"]
+    assert parameters["sql_file_path"] == "${workspace.file_path}/bundle/sql/c.sql"
+    assert "source_table" not in parameters
+
+
+def test_the_job_has_one_run_at_a_time_unless_told_otherwise(tmp_path: Path) -> None:
+    made_job = job(tmp_path)
+    assert (made_job["max_concurrent_runs"], made_job["queue"]) == (1, {"enabled": True})
+    assert [parameter["name"] for parameter in made_job["parameters"]] == [
+        "full_refresh",
+        "override_guards",
+        "reconcile",
+        "reload_from",
+    ]
+    told = {"queue": {"enabled": False}, "max_concurrent_runs": 3, "name": "mine"}
+    changed = job(tmp_path, layers={"bronze_to_silver": {"job": told}})
+    assert {name: changed[name] for name in told} == told
+
+
+def test_later_wins_the_layer_the_runner_the_table(tmp_path: Path) -> None:
+    runners = {"nb": {**NOTEBOOK["nb"], "timeout_seconds": 2, "max_retries": 2}}
+    tables_ = {"dim_customer": {"task": {"max_retries": 3}}}
+    layers = {"bronze_to_silver": {"task": {"timeout_seconds": 1, "max_retries": 1}, "tables": tables_}}
+    task = job(tmp_path, row(execution_pipeline="nb"), runners=runners, layers=layers)["tasks"][0]
+    assert (task["timeout_seconds"], task["max_retries"]) == (2, 3)
+
+
+def test_reserved_tasks_take_compute_but_no_defaults_of_the_layer(tmp_path: Path) -> None:
+    layers = {"bronze_to_silver": {"edges": "gate", "task": {"max_retries": 5, "timeout_seconds": 60}}}
+    by_key = {task["task_key"]: task for task in job(tmp_path, *tables(1, 2), layers=layers)["tasks"]}
+    assert by_key["gate_2"] == {
+        "task_key": "gate_2",
+        "description": "Order 2 starts when order 1 is done",
+        "depends_on": [{"task_key": "t000"}],
+        "run_if": "ALL_DONE",
+        "condition_task": {"left": "1", "op": "EQUAL_TO", "right": "1"},
+    }
+    summary = by_key["run_summary"]
+    assert (summary["max_retries"], summary["timeout_seconds"], summary["environment_key"]) == (0, 7200, "laketasks")
+
+
+@pytest.mark.parametrize(
+    ("body", "compute", "fields"),
+    [
+        ({"notebook_task": {"notebook_path": "x"}}, "serverless", {}),
+        ({"spark_python_task": {"python_file": "x"}}, "serverless", {"environment_key": "laketasks"}),
+        ({"sql_task": {"warehouse_id": "x", "file": {"path": "x"}}}, "serverless", {}),
+        ({"notebook_task": {"notebook_path": "x"}}, "main", {"job_cluster_key": "main", "libraries": [{"jar": "x"}]}),
+        ({"notebook_task": {"notebook_path": "x"}, "existing_cluster_id": "y"}, "main",
+         {"existing_cluster_id": "y", "libraries": [{"jar": "x"}]}),
+        ({"sql_task": {"warehouse_id": "x", "file": {"path": "x"}}}, "main", {}),
+        ({"run_job_task": {"job_id": 1}}, "main", {}),
+    ],
+)  # fmt: skip
+def test_each_type_of_task_gets_the_compute_that_it_accepts(
+    tmp_path: Path, body: dict[str, Any], compute: str, fields: dict[str, Any]
+) -> None:
+    layer: dict[str, Any] = {"compute": compute}
+    if compute != "serverless":
+        layer |= {"job": {"job_clusters": [{"job_cluster_key": compute}]}, "task": {"libraries": [{"jar": "x"}]}}
+    row_ = row(execution_pipeline="it", comment=None)
+    task = job(tmp_path, row_, runners={"it": body}, layers={"bronze_to_silver": layer})["tasks"][0]
+    assert {k: v for k, v in task.items() if k not in ("task_key", "timeout_seconds", *body)} == {
+        k: v for k, v in fields.items() if k not in body
+    }
+
+
+def test_a_runner_gets_the_row_in_words(tmp_path: Path) -> None:
+    words = {
+        "t": "{dst_catalog}.{dst_table_name}",
+        "k": "{business_key_columns}",
+        "a": "{is_active_flag}",
+        "r": "{{job.id}}",
+    }
+    body = {"notebook_task": {"notebook_path": "nb_{src_system}", "base_parameters": words}}
+    task = job(tmp_path, row(execution_pipeline="it"), runners={"it": body})["tasks"][0]
+    assert task["notebook_task"] == {
+        "notebook_path": "nb_erp",
+        "base_parameters": {
+            "t": "${var.silver_catalog}.dim_customer",
+            "k": '["id"]',
+            "a": "true",
+            "r": "{{job.id}}",
+        },
+    }
+
+
+def test_parameters_fit_into_a_task(tmp_path: Path) -> None:
+    assert said(tmp_path, [row(cdc_source_config={"where": "a" * 10_000})]) == [
+        (
+            "row 1 (dim_customer) cdc_source_config: the task's parameters take 10,581 bytes, "
+            "the Jobs service takes 10,000; shorten the row: SQL belongs into a file"
+        )
+    ]
+
+
+def test_compute_that_a_job_does_not_have(tmp_path: Path) -> None:
+    runners = {"it": {"python_wheel_task": {"package_name": "p", "entry_point": "e"}, "environment_key": "mine"}}
+    assert said(tmp_path, [row(execution_pipeline="it")], runners=runners) == [
+        (
+            "row 1 (dim_customer) execution_pipeline: environment_key 'mine' is not one of the job's environments; "
+            "declare it in the layer's job.environments"
+        )
+    ]
+
+
+def test_a_document_that_the_cli_would_take_and_should_not(tmp_path: Path) -> None:
+    document = made(tmp_path, tables(1, 2)).documents[0]
+    first, second = document.job["tasks"][:2]
+    first["depends_on"] = [{"task_key": "t001"}, {"task_key": "nobody"}]
+    document.job["tasks"].append({**second, "timeout": 1})
+    assert sentences(document_problems(document, context(tmp_path), load_types())) == [
+        "row 2 (t001) execution_pipeline: timeout: the Jobs API has no such field; did you mean timeout_seconds?",
+        "row 2 (t001) dst_table_name: task key 't001' stands twice; set task_key of the layer",
+        "row 1 (t000) execution_order: depends on 'nobody', which is no task of the job",
+        "layers.bronze_to_silver: the tasks wait for each other: t000 -> t001 -> t000; change execution_order",
+    ]

@@ -1,0 +1,104 @@
+"""Whole folders: rows and settings in, job files out. `UPDATE_GOLDENS=1 pytest tests/generator` rewrites them."""
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from generator.build import Build, Options, build
+from generator.document import Bundle, load_spec
+from generator.plan import Load
+from generator.problem import errors
+from generator.render import publish
+from laketasks.spec import LoadSpec, RunContext, SummarySpec
+from tests.generator.rows import GOLDENS
+
+ROOT = Path(__file__).parent.parent.parent
+CASES = sorted(path.name for path in GOLDENS.iterdir())
+PROJECTS = [GOLDENS / case for case in CASES] + [ROOT]
+
+
+def _build(project: Path) -> Build:
+    options = Options(settings=project / "bundle" / "settings.yml", source=None, out=project / "resources")
+    built, problems = build(options)
+    assert built is not None, problems
+    assert not errors(problems)
+    return built
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_the_rows_make(case: str) -> None:
+    built = _build(GOLDENS / case)
+    out = GOLDENS / case / "resources"
+    if os.environ.get("UPDATE_GOLDENS"):
+        publish(out, built.texts, built.stale)
+    assert {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()} == dict(built.texts)
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
+def test_every_task_reads_back_the_row_that_it_was_made_from(project: Path) -> None:
+    built = _build(project)
+    bundle = Bundle(sql_folder="bundle/", wheel="../dist/*.whl")
+    for document in built.documents:
+        fields = {task["task_key"]: task for task in document.job["tasks"]}
+        for task in document.plan.loads:
+            assert isinstance(task.action, Load)
+            if not task.action.entry.built_in:
+                continue
+            parameters = dict(fields[task.task_key]["python_wheel_task"]["named_parameters"])
+            assert LoadSpec.from_parameters(parameters) == load_spec(
+                task.action.entry, built.context.settings.settings, bundle
+            )
+            context = RunContext.from_parameters({**parameters, "attempt": "1"})
+            assert context.task_key == task.task_key
+            assert set(context.catalogs) == set(built.context.settings.settings.catalogs.values())
+        summary = SummarySpec.from_parameters(fields["run_summary"]["python_wheel_task"]["named_parameters"])
+        assert summary.tables == len(document.plan.loads)
+
+
+@cache
+def _bundle_schema() -> jsonschema.Draft202012Validator:
+    text = _schema_text()
+    if not text:
+        remedy = "install the Databricks CLI, or name what `databricks bundle schema` wrote in LAKETASKS_BUNDLE_SCHEMA"
+        pytest.skip(f"no bundle schema: {remedy}")
+    # Python's regular expressions have no \p{L}.
+    text = text.replace(r"[\\p{L}\\p{N}]", r"[^\\W_]").replace(r"\\p{L}", r"[^\\W\\d_]")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def _schema_text() -> str:
+    path = os.environ.get("LAKETASKS_BUNDLE_SCHEMA")
+    if path:
+        return Path(path).read_text(encoding="utf-8")
+    if not shutil.which("databricks"):
+        return ""
+    run = subprocess.run(["databricks", "bundle", "schema"], capture_output=True, check=False, text=True)
+    return run.stdout if run.returncode == 0 else ""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [ROOT / "databricks.yml", *sorted((ROOT / "resources").glob("*.yml")), *sorted(GOLDENS.glob("*/resources/*.yml"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_the_bundle_schema_takes_the_file(file: Path) -> None:
+    _bundle_schema().validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def test_the_committed_job_files_are_what_the_rows_make() -> None:
+    built = _build(ROOT)
+    for name, text in built.texts.items():
+        assert (ROOT / "resources" / name).read_text(encoding="utf-8") == text, "run `python -m generator generate`"
+
+
+def test_a_shared_list_stands_once_in_the_text() -> None:
+    text = (GOLDENS / "barrier" / "resources" / "bronze_to_silver.job.yml").read_text(encoding="utf-8")
+    assert text.count("&after_order_10") == 1
+    assert text.count("*after_order_10") == 1
