@@ -141,7 +141,8 @@ def _refuse_conflicts(load: Load, ranked: DataFrame) -> None:
         shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
         raise GuardError(
             f"{load.spec.target_table}: {keys.count()} keys come more than once with the same sequence and different "
-            f"values, such as ({', '.join(load.keys)}) = {shown}. Name a sequence_by that orders them, or set on_conflict: latest"
+            f"values, such as ({', '.join(load.keys)}) = {shown}. Name a sequence_by that orders them, or set "
+            "on_conflict: latest"
         )
 
 

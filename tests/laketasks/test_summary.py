@@ -1,0 +1,93 @@
+"""The text that people are woken with: states and log rows in, text out."""
+
+from __future__ import annotations
+
+from laketasks.spec import SummarySpec
+from laketasks.summary import TaskState, states_of, summarize
+
+SPEC = SummarySpec(job_run_id="7", run_log="c.s.l", tables=3)
+
+
+def row(key: str, status: str = "SUCCESS", **more: object) -> dict[str, object]:
+    names = "read new changed deleted unchanged duplicates stale ignored dropped keys_missing".split()
+    counts = dict.fromkeys((*names, "rows_inserted", "rows_updated", "rows_deleted"), 0)
+    base = {"task_key": key, "target": f"c.s.{key}", "execution_pipeline": "scd1", "status": status, "attempt": 1}
+    return base | counts | {"started_at": 10.0, "ended_at": 12.5, "error": None} | more
+
+
+def states(**results: str) -> list[TaskState]:
+    return [TaskState(task_key=key, result=result, message=f"{key} ended") for key, result in results.items()]
+
+
+def test_a_good_run_says_so_in_its_first_line() -> None:
+    summary = summarize(SPEC, states(a="SUCCESS", b="SUCCESS"), [row("a", read=5, new=5), row("b")])
+    assert not summary.failed
+    assert summary.text.splitlines()[:2] == [
+        "all 2 tables loaded",
+        "run 7: processed 2, successful 2, failed 0, skipped 0, 2 s from first start to last end",
+    ]
+    assert "a      scd1      SUCCESS     5    5" in summary.text
+
+
+def test_every_failure_is_printed_with_its_full_error() -> None:
+    error = "line one\nline two\n" + "x" * 3000
+    rows = [row("a", "FAILED", error=error, attempt=2), row("b", "FAILED", error="GuardError: b: empty"), row("c")]
+    summary = summarize(SPEC, states(a="FAILED", b="FAILED", c="SUCCESS"), rows)
+    assert summary.failed
+    assert summary.text.startswith("2 of 3 tables FAILED: a, b\n")
+    assert "FAILED  a (scd1 -> c.s.a, attempt 2)\n    line one\n    line two\n    xxx" in summary.text
+    assert "x" * 3000 in summary.text
+    assert "    GuardError: b: empty" in summary.text
+
+
+def test_a_task_without_a_log_row_is_named_with_its_states_message() -> None:
+    summary = summarize(SPEC, states(a="TIMEDOUT", b="SUCCESS"), [row("b")])
+    assert summary.failed
+    assert "TIMEDOUT  a\n    a ended" in summary.text
+
+
+def test_skipped_tables_fail_the_run_and_are_listed() -> None:
+    summary = summarize(SPEC, states(a="FAILED", b="UPSTREAM_FAILED"), [row("a", "FAILED", error="boom")])
+    assert summary.failed
+    assert "Not run, because of what came before:\n  b: UPSTREAM_FAILED" in summary.text
+
+
+def test_rows_left_out_of_the_job_are_named_but_do_not_fail_it() -> None:
+    spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=1, skipped={"c.s.x": "scd9"})
+    summary = summarize(spec, states(a="SUCCESS"), [row("a")])
+    assert not summary.failed
+    assert "c.s.x: unknown execution_pipeline 'scd9'" in summary.text
+    assert "left out 1" in summary.text
+
+
+def test_without_states_the_log_judges_and_missing_rows_fail() -> None:
+    complete = summarize(SPEC, None, [row("a"), row("b"), row("c")], states_error="no network")
+    assert not complete.failed
+    assert "could not be read (no network)" in complete.text
+    short = summarize(SPEC, None, [row("a")], states_error="no network")
+    assert short.failed
+    assert "2 of 3 tables wrote no row" in short.text
+
+
+def test_a_retry_that_succeeded_is_a_success() -> None:
+    rows = [row("a", "FAILED", error="boom"), row("a", attempt=2)]
+    assert not summarize(SPEC, states(a="SUCCESS"), rows).failed
+
+
+def test_a_job_parameter_that_names_no_task_fails_the_run() -> None:
+    spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=1, full_refresh="a, typo")
+    summary = summarize(spec, states(a="SUCCESS"), [row("a")])
+    assert summary.failed
+    assert "full_refresh names typo: no such task" in summary.text
+
+
+def test_states_come_from_the_run_record_with_the_last_attempt() -> None:
+    record = {
+        "tasks": [
+            {"task_key": "a", "attempt_number": 0, "state": {"result_state": "FAILED"}},
+            {"task_key": "a", "attempt_number": 1, "state": {"result_state": "SUCCESS"}},
+            {"task_key": "gate_2", "state": {"result_state": "SUCCESS"}},
+            {"task_key": "run_summary", "state": {"life_cycle_state": "RUNNING"}},
+        ]
+    }
+    assert states_of(record) == [TaskState(task_key="a", result="SUCCESS")]
