@@ -88,7 +88,11 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     if errors(problems):
         return None, in_order(problems)
     template = _template(options.settings)
-    texts = {name: render(document, template, header) for name, document in names.items()}
+    rendered = {name: render(doc, template.read_text(encoding="utf-8"), header) for name, doc in names.items()}
+    broken = {Problem(file=_shown(template), what=what) for _, what in rendered.values() if what}
+    if broken:
+        return None, in_order((*problems, *broken))
+    texts = {name: text for name, (text, _) in rendered.items()}
     stale = tuple(name for name in generated(options.out, header.settings) if name not in texts)
     made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale)
     return made, in_order(problems)
@@ -136,9 +140,9 @@ def _shown(path: Path) -> str:
     return resolved.relative_to(Path.cwd()).as_posix() if resolved.is_relative_to(Path.cwd()) else str(path)
 
 
-def _template(settings: Path) -> str:
+def _template(settings: Path) -> Path:
     own = settings.parent / _TEMPLATE
-    return (own if own.is_file() else _OWN_TEMPLATE).read_text(encoding="utf-8")
+    return own if own.is_file() else _OWN_TEMPLATE
 
 
 def _in_the_way(out: Path, names: Mapping[str, Document]) -> tuple[Problem, ...]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
+from generator import row_rules, table_rules
 from generator.context import Context
 from generator.model import Entry
 from generator.problem import Problem
-from generator.row_rules import CONTEXT_RULES, ROW_RULES
-from generator.table_rules import ACTIVE_RULES, one_row_per_task_key, settings_match_rows
 
 
 def check(entries: Sequence[Entry], context: Context) -> tuple[Problem, ...]:
@@ -22,15 +21,16 @@ def check(entries: Sequence[Entry], context: Context) -> tuple[Problem, ...]:
 
 def _each(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     for entry in entries:
-        for rule in ROW_RULES:
+        for rule in row_rules.ROW_RULES:
             yield from rule(entry)
-        for rule_in_context in CONTEXT_RULES:
+        for rule_in_context in row_rules.CONTEXT_RULES:
             yield from rule_in_context(entry, context)
 
 
 def _together(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     active = [entry for entry in entries if entry.row.is_active_flag]
-    for rule in ACTIVE_RULES:
+    for rule in table_rules.ACTIVE_RULES:
         yield from rule(active)
-    yield from one_row_per_task_key(active, context)
-    yield from settings_match_rows(entries, context)
+    for rule_in_context in table_rules.CONTEXT_RULES:
+        yield from rule_in_context(active, context)
+    yield from table_rules.settings_match_rows(entries, context)

@@ -45,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     code = 0
     if options.command == "generate":
-        _generate(made, options)
+        unwritten = _generate(made, options)
+        problems, code = (*problems, *unwritten), 1 if unwritten else 0
     elif options.command == "check":
         different = _check(made, options)
         problems, code = (*problems, *different), 1 if different else 0
@@ -84,11 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _generate(made: Build, options: argparse.Namespace) -> None:
+def _generate(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     from generator.render import publish
 
-    publish(options.out, made.texts, made.stale)
+    try:
+        publish(options.out, made.texts, made.stale)
+    except OSError as error:
+        return (Problem(file=options.out.as_posix(), what=f"cannot be written: {error.strerror}"),)
     _result(made, options)
+    return ()
 
 
 def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:

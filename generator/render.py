@@ -43,28 +43,31 @@ class _TaskText:
     rest: Fields
 
 
-def render(document: Document, template: str, header: Header) -> str:
-    """The file's text. Reads back as the document, else AssertionError: the template is broken."""
-    from jinja2 import Environment, StrictUndefined
+def render(document: Document, template: str, header: Header) -> tuple[str, str]:
+    """The file's text, and what is wrong with the template: nothing ("") if the text reads back as the document."""
+    from jinja2 import Environment, StrictUndefined, TemplateError
 
     environment = Environment(  # noqa: S701 - the output is YAML, quoted by to_yaml
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["to_yaml"] = to_yaml
     job = {name: value for name, value in document.job.items() if name != "tasks"}
-    text = environment.from_string(template).render(
-        command=f"python -m generator generate{header.options}",
-        source=header.source,
-        settings=header.settings,
-        summary=_sentences(document.plan),
-        key=document.plan.layer,
-        job=job,
-        tasks=_task_texts(document),
-    )
+    try:
+        text = environment.from_string(template).render(
+            command=f"python -m generator generate{header.options}",
+            source=header.source,
+            settings=header.settings,
+            summary=_sentences(document.plan),
+            key=document.plan.layer,
+            job=job,
+            tasks=_task_texts(document),
+        )
+    except TemplateError as error:
+        return "", f"cannot be filled in: {error}"
     parsed, problems = parse(text, "")
     if problems or parsed.value != document.content:
-        raise AssertionError(f"the text of {document.plan.layer} does not read back as its job {problems}")
-    return text
+        return "", f"what it makes of {document.plan.layer} does not read back as the job that it was given"
+    return text, "" if is_generated(text) else f"its first line is not `{MARK} ...`, by which files are known"
 
 
 def to_yaml(value: Any, indent: int = 0) -> str:

@@ -14,16 +14,13 @@ from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.settings import identifier_problem
+from generator.sql_text import read_sql_text
 from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean, unsupported
 
 RESERVED_KEYS = ("run_summary",)
 RESERVED_PREFIX = "gate_"
 _TASK_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _LAYER = re.compile(r"[A-Za-z0-9_-]{1,100}")
-# In Spark SQL: literals, comments, quoted names (which may hold a placeholder), placeholders.
-_SQL_PARTS = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|--[^\n]*|/\*.*?\*/|(?P<code>`?\{\w+\}`?|[\w.]+|.)""", re.DOTALL
-)
 
 
 def required(entry: Entry) -> Iterator[Problem]:
@@ -189,24 +186,21 @@ def is_below(path: str) -> bool:
 
 
 def _sql_text(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
+    file, found = entry.row.sql_file_path, read_sql_text(text)
     catalogs = context.settings.settings.catalogs
-    code = [match["code"] for match in _SQL_PARTS.finditer(text) if match["code"]]
-    if not any(part.strip() for part in code):
-        yield entry.problem("sql_file_path", f"{entry.row.sql_file_path} holds no SQL", "write a SELECT")
-    words = [part.strip("`").lower() for part in code]
-    for word in sorted(
-        {word[1:-1] for word in (part.strip("`") for part in code) if word.startswith("{") and word != "{"}
-    ):
-        if word not in catalogs.values():
-            what = f"{entry.row.sql_file_path} holds {{{word}}}, which is no bundle variable of the settings' catalogs"
-            near = did_you_mean(word, catalogs.values())
+    if not found.words:
+        yield entry.problem("sql_file_path", f"{file} holds no SQL", "write a SELECT")
+    for variable in found.variables:
+        if variable not in catalogs.values():
+            what = f"{file} holds {{{variable}}}, which is no bundle variable of the settings' catalogs"
+            near = did_you_mean(variable, catalogs.values())
             yield entry.problem("sql_file_path", what + near, "" if near else "add it there or write the name")
     for catalog, variable in catalogs.items():
-        if any(word.startswith(f"{catalog.lower()}.") for word in words):
-            what = f"{entry.row.sql_file_path} names catalog {catalog} itself, on every target"
+        if any(table[0] == catalog.lower() for table in found.tables):
+            what = f"{file} names catalog {catalog} itself, on every target"
             yield entry.problem("sql_file_path", what, f"write {{{variable}}}", "warning")
-    if entry.row.load_type == "incremental" and "join" in words and "greatest" not in words:
-        what = f"{entry.row.sql_file_path} joins tables and load_type is incremental: a change of the other is not seen"
+    if entry.row.load_type == "incremental" and "join" in found.words and "greatest" not in found.words:
+        what = f"{file} joins tables and load_type is incremental: a change of the other is not seen"
         remedy = "make the watermark the greatest(...) of theirs, or load_type full"
         yield entry.problem("load_type", what, remedy, "warning")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator.columns import BY_NAME
 from generator.jobs_api import Types, task_types, unknown_fields
@@ -33,6 +33,12 @@ _COMPUTE = ("environment_key", "job_cluster_key", "existing_cluster_id", "new_cl
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_not_given(cls, value: Any) -> Any:
+        """A key whose lines are all commented out is null."""
+        return {key: below for key, below in value.items() if below is not None} if isinstance(value, dict) else value
 
 
 class TableSettings(_Model):
@@ -62,11 +68,11 @@ class Settings(_Model):
     catalogs: dict[str, str] = Field(default_factory=dict)
     runners: dict[str, dict[str, Any]] = Field(default_factory=dict)
     on_unknown_pipeline: Literal["error", "skip"] = "error"
-    layers: dict[str, LayerSettings] = Field(default_factory=dict)
+    layers: dict[str, LayerSettings | None] = Field(default_factory=dict)
 
     def layer(self, name: str) -> LayerSettings:
         """The layer's settings, or the defaults for a layer without an entry."""
-        return self.layers[name] if name in self.layers else LayerSettings()
+        return self.layers.get(name) or LayerSettings()
 
     def mapped(self, catalog: str) -> str:
         """The catalog as a reference to its bundle variable; one that is not listed is written as it is."""
@@ -124,8 +130,8 @@ def check_settings(found: SettingsFile, types: Types, variables: frozenset[str] 
     yield from _names(found)
     for name, body in found.settings.runners.items():
         yield from _runner(found, name, body, types)
-    for name, layer in found.settings.layers.items():
-        yield from _layer(found, name, layer, types)
+    for name in found.settings.layers:
+        yield from _layer(found, name, found.settings.layer(name), types)
     if variables is not None:
         yield from _variables(found, variables)
 
@@ -283,8 +289,7 @@ def _variables(found: SettingsFile, variables: frozenset[str]) -> Iterator[Probl
             what = f"databricks.yml has no variable {variable!r}{did_you_mean(variable, variables)}"
             yield found.problem(("catalogs", catalog), what, "declare it there under `variables`")
     parts = [(("runners", name), body) for name, body in found.settings.runners.items()]
-    for name, layer in found.settings.layers.items():
-        parts.append((("layers", name), layer.model_dump()))
+    parts += [(("layers", name), found.settings.layer(name).model_dump()) for name in found.settings.layers]
     for path, body in parts:
         for variable in sorted({name for text in texts(body) for name in VARIABLE.findall(text)} - variables):
             what = f"databricks.yml has no variable {variable!r}{did_you_mean(variable, variables)}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem
+from generator.sql_text import read_sql_text, reads
 from laketasks.spec import did_you_mean
 
 
@@ -40,29 +41,30 @@ def layers_differ_by_more_than_case(active: Sequence[Entry]) -> Iterator[Problem
             yield entry.problem("layer", what, "write both alike")
 
 
-def sources_come_first(active: Sequence[Entry]) -> Iterator[Problem]:
+def sources_come_first(active: Sequence[Entry], context: Context) -> Iterator[Problem]:
     """A row that reads a table of its own layer waits for it only where that has a smaller order."""
-    loads = {(entry.row.layer, *_destination(entry)): entry for entry in active}
+    loads = {(entry.row.layer, *_destination(entry)): entry for entry in active if entry.row.execution_order > 0}
     for entry in active:
-        row = entry.row
-        read = (row.layer, row.src_catalog.lower(), row.src_schema.lower(), row.src_table_name.lower())
-        if (
-            row.sql_file_path
-            or not entry.built_in
-            or read not in loads
-            or min(row.execution_order, loads[read].row.execution_order) < 1
-        ):
-            continue
-        made_by = loads[read]
-        if made_by.row.execution_order >= row.execution_order:
-            what = (
-                f"reads {made_by.row.dst_table_name}, which row {made_by.source.number} "
-                f"loads in order {made_by.row.execution_order}"
-            )
-            remedy = f"give it an order larger than {made_by.row.execution_order}"
+        for table in sorted(_sources(entry, context)):
+            made_by = loads.get((entry.row.layer, *table))
+            if made_by is None or not 0 < entry.row.execution_order <= made_by.row.execution_order:
+                continue
+            order = made_by.row.execution_order
+            what = f"reads {made_by.row.dst_table_name}, which row {made_by.source.number} loads in order {order}"
+            remedy = f"give it an order larger than {order}"
             if made_by is entry:
                 what, remedy = "reads the table that it loads", "name another source"
             yield entry.problem("execution_order", what, remedy)
+
+
+def _sources(entry: Entry, context: Context) -> set[tuple[str, ...]]:
+    row = entry.row
+    if not entry.built_in:
+        return set()
+    if not row.sql_file_path:
+        return {(row.src_catalog.lower(), row.src_schema.lower(), row.src_table_name.lower())}
+    text = context.sql.get(row.sql_file_path)
+    return set(reads(read_sql_text(text), context.settings.settings.catalogs)) if text else set()
 
 
 def settings_match_rows(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
@@ -70,12 +72,12 @@ def settings_match_rows(entries: Sequence[Entry], context: Context) -> Iterator[
     keys_of: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         keys_of[entry.row.layer].add(task_key(entry, context))
-    for name, layer in context.settings.settings.layers.items():
+    for name in context.settings.settings.layers:
         if name not in keys_of:
             what = f"no row has this layer{did_you_mean(name, keys_of)}"
             yield context.settings.problem(("layers", name), what, "rename or remove it")
             continue
-        for key in layer.tables:
+        for key in context.settings.settings.layer(name).tables:
             if key not in keys_of[name]:
                 what = f"no row of the layer has this task key{did_you_mean(key, keys_of[name])}"
                 yield context.settings.problem(("layers", name, "tables", key), what, "rename or remove it")
@@ -101,5 +103,8 @@ def _destination(entry: Entry) -> tuple[str, ...]:
 ACTIVE_RULES: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
     one_row_per_destination,
     layers_differ_by_more_than_case,
+)
+CONTEXT_RULES: tuple[Callable[[Sequence[Entry], Context], Iterator[Problem]], ...] = (
+    one_row_per_task_key,
     sources_come_first,
 )

@@ -132,6 +132,16 @@ def test_a_table_is_read_after_it_is_loaded(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_that_sql_reads_is_loaded_before(tmp_path: Path) -> None:
+    sql: dict[str, str | None] = {"f.sql": "SELECT 'x' AS a FROM `{silver_catalog}`.core. DIM_customer"}
+    reads = row(dst_table_name="fact", sql_file_path="f.sql")
+    assert judged(tmp_path, row(), reads, sql=sql) == [
+        "row 2 (fact) execution_order: reads dim_customer, which row 1 loads in order 1; give it an order larger than 1"
+    ]
+    assert judged(tmp_path, row(), {**reads, "execution_order": 2}, sql=sql) == []
+    assert judged(tmp_path, row(), reads, sql={"f.sql": "SELECT 1 -- {silver_catalog}.core.dim_customer"}) == []
+
+
 def test_settings_name_layers_and_tables_that_exist(tmp_path: Path) -> None:
     layers: dict[str, Any] = {"bronze_to_siver": {}, "bronze_to_silver": {"tables": {"dim_custmer": {}}}}
     assert sorted(judged(tmp_path, row(is_active_flag=False), layers=layers)) == [

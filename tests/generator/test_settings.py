@@ -71,3 +71,10 @@ def test_values_are_checked_by_type() -> None:
         "tasks[0].max_retries",
         "parameters",
     ]
+
+
+def test_a_section_whose_lines_are_all_commented_out_is_not_given(tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"l": None, "m": {"task": None, "job": None, "tables": None}}
+    found = settings_file(tmp_path, runners=None, layers=nothing).settings
+    assert found.layer("l") == found.layer("m") == found.layer("n")
+    assert judged(tmp_path, runners=None, layers=nothing) == []
