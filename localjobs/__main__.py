@@ -1,5 +1,8 @@
 import sys
 
-from localjobs.cli import main
+try:
+    from localjobs.cli import main
+except KeyboardInterrupt:
+    sys.exit(130)
 
 sys.exit(main(sys.argv[1:]))

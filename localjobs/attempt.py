@@ -48,9 +48,9 @@ def _foreign(frames: TracebackType | None) -> TracebackType | None:
 
 
 def _message(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"the task called sys.exit({error.code!r}); a wheel task ends by returning or by an exception"
     text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+    if isinstance(error, SystemExit):
+        text = f"the task called sys.exit({error.code!r}); a wheel task ends by returning or by an exception"
     return text if len(text) <= _MESSAGE_CHARACTERS else text[:_MESSAGE_CHARACTERS] + " ..."
 
 

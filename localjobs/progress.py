@@ -136,7 +136,7 @@ class Picture:
         if time.monotonic() - self._last < _REFRESH_SECONDS and any(not run.ended for run in runs):
             return
         self._last = time.monotonic()
-        height = max(1, self._live.console.height - 5)
+        height = max(1, self._live.console.height - 6)
         picture = draw(overview(runs, now), self._title, time.monotonic() - self._began, height)
         self._live.update(picture, refresh=True)
 
@@ -146,12 +146,12 @@ class Picture:
 
 
 def draw(seen: Overview, title: str, passed: float, height: int) -> RenderableType:
-    """The picture of a moment: a bar with the counts, then what runs, at most `height` lines of it."""
+    """The picture of a moment: a bar with the counts and what runs, at most `height` lines of it."""
     filled = _BAR * seen.done // max(1, seen.total)
     bad = Text(f"  {seen.bad} not succeeded", "bold red") if seen.bad else Text("")
     head = Text.assemble(
         (title, "bold"),
-        f"  {duration(passed)}  ",
+        f", {duration(passed)}\n",
         ("━" * filled, "green"),
         ("━" * (_BAR - filled), "bright_black"),
         f"  {seen.done}/{seen.total} done",

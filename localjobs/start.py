@@ -145,8 +145,8 @@ def _prepare(
 def _progress(record: RunRecord) -> Iterator[Progress]:
     console = Console(stderr=True)
     total = len(record.runs)
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         yield Lines(console, total)
         return
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-        yield Picture(live, f"{record.job.key} {record.run_id}")
+        yield Picture(live, f"{record.job.key}, run {record.run_id}")

@@ -43,9 +43,9 @@ def test_the_picture_fits_its_height() -> None:
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as captured:
         console.print(draw(overview(_RUNS, 10.0), "nightly 7", 12.0, 1))
-    head, *rows = captured.get().splitlines()
-    assert head.startswith("nightly 7  12 s  ━")
-    assert head.endswith("2/6 done  1 not succeeded  2 running  2 waiting (1 to be tried again)")
+    title, head, *rows = captured.get().splitlines()
+    assert title == "nightly 7, 12 s"
+    assert head.endswith("━  2/6 done  1 not succeeded  2 running  2 waiting (1 to be tried again)")
     assert [row.split() for row in rows] == [["long", "6.0", "s", "attempt", "2"], ["and", "1", "more"]]
 
 
