@@ -84,12 +84,18 @@ def _start_afresh(workspace: Path, say: Say) -> None:
 
 def _next_steps(workspace: Path, seconds: float) -> str:
     return f"""
-The demo took {seconds:.0f} s. What to try next:
+The demo took {seconds:.0f} s. What to try next, in this checkout:
 
-  make run                      a third run finds nothing new and writes nothing to any table of silver
-  {JOB_FILE}
-                                the job that ran: one task per row of bundle/execution_table.yml
-  {workspace}/dev_silver        the tables (Delta); {workspace}/runs the record of each run, with a log per task
-  break something               misspell a column in bundle/sql/fact_store_sales.sql and `make run`: the other
-                                tables load, the summary shows the error in full, the run ends FAILED
-  add a table                   a row in bundle/execution_table.yml, then `make generate` and `make run`"""
+  a third run        finds nothing new, and writes nothing to any table of silver:
+                     $ {_command(workspace)}
+  look around        {JOB_FILE}: the job that ran, one task per row of bundle/execution_table.yml
+                     {workspace}/dev_silver: the tables (Delta), and metadata/run_log, what each load counted
+                     {workspace}/runs: the record of each run, and a log per task
+  break something    misspell a column in bundle/sql/fact_store_sales.sql and run again: the other tables load,
+                     this one is tried twice, the summary shows its error in full, and the run ends FAILED
+  add a table        a row in bundle/execution_table.yml, `make generate`, and run again"""
+
+
+def _command(workspace: Path) -> str:
+    """The run as one would type it: through make where the workspace is the Makefile's."""
+    return "make run" if workspace == Path(".demo") else f"python -m localjobs run {JOB_FILE} --workspace {workspace}"

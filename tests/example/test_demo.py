@@ -18,6 +18,8 @@ from example.history import customer_history
 from example.story import STORIES
 from tests.example.expected import FATES, ROOT, Row, Warehouse, read_rows
 
+pytestmark = pytest.mark.timeout(900)  # three runs of thirty tables, on a machine that may be busy
+
 COUNTS = ("read", *FATES, "keys_missing")
 NEVER = ("stale", "dropped", "quarantined")
 ROWS = read_rows()
