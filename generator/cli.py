@@ -30,8 +30,8 @@ examples:
 
 exit codes: 0 fine, 1 problems found, 2 wrong usage
 """
+_SETTINGS, _OUT = Path("bundle/settings.yml"), Path("resources")
 _WRITERS = {"text": as_text, "json": as_json, "github": as_github}
-_REMEDY = "run `python -m generator generate` and commit what it writes"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,9 +63,9 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     add = shared.add_argument
-    add("--settings", type=Path, default=Path("bundle/settings.yml"), help="how rows become jobs (%(default)s)")
+    add("--settings", type=Path, default=_SETTINGS, help="how rows become jobs (%(default)s)")
     add("--source", type=Path, metavar="FILE", help="the rows, .yml or .csv (execution_table of the settings)")
-    add("--out", type=Path, default=Path("resources"), help="the folder of the job files (%(default)s)")
+    add("--out", type=Path, default=_OUT, help="the folder of the job files (%(default)s)")
     add("--format", choices=tuple(_WRITERS), default="text", help="how problems are written (%(default)s)")
     parser = argparse.ArgumentParser(
         prog="python -m generator",
@@ -79,7 +79,14 @@ def _parser() -> argparse.ArgumentParser:
         ("check", "compare the job files with what generate would write; exit 1 and show the difference"),
         ("explain", "say what one row becomes"),
     ):
-        command = commands.add_parser(name, parents=[shared], help=text, description=text[:1].upper() + text[1:] + ".")
+        command = commands.add_parser(
+            name,
+            parents=[shared],
+            help=text,
+            description=text[:1].upper() + text[1:] + ".",
+            epilog=EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         if name == "explain":
             command.add_argument("table", metavar="TABLE", help="task key, table, or catalog.schema.table")
     return parser
@@ -99,6 +106,7 @@ def _generate(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
 def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     """Show how each file differs; a problem for each that does."""
     found: list[Problem] = []
+    remedy = f"run `python -m generator generate{_other_than_default(options)}` and commit what it writes"
     for name in sorted({*made.texts, *made.stale}):
         path = options.out / name
         old = path.read_bytes().decode(errors="replace") if path.is_file() else ""
@@ -106,12 +114,19 @@ def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
         if old == new:
             continue
         what = "differs from what the rows make" if old and new else "is missing" if new else "has no rows any more"
-        found.append(Problem(file=path.as_posix(), line=1, what=what, remedy=_REMEDY))
+        found.append(Problem(file=path.as_posix(), line=1, what=what, remedy=remedy))
         if options.format == "text":
             sys.stdout.writelines(_difference(old, new, path.as_posix()))
     if not found:
         _result(made, options)
     return tuple(found)
+
+
+def _other_than_default(options: argparse.Namespace) -> str:
+    """The options as they were given, so that the remedy can be pasted."""
+    given = {"settings": options.settings, "source": options.source, "out": options.out}
+    default = {"settings": _SETTINGS, "source": None, "out": _OUT}
+    return "".join(f" --{name} {path}" for name, path in given.items() if path != default[name])
 
 
 def _difference(old: str, new: str, name: str) -> list[str]:

@@ -67,7 +67,8 @@ def _task(document: Document, task: Task) -> Iterator[str]:
         yield _line(f"  {on[0]}", _list([dependency.task_key for dependency in plan.task(on[0]).waits.on]))
     after = [other.task_key for other in plan.tasks if any(d.task_key == task.task_key for d in other.waits.on)]
     yield _line("before", _list(after))
-    yield _line("timeout", f"{fields['timeout_seconds']} s, {fields.get('max_retries', 'default')} retries")
+    retries = f", {fields['max_retries']} retries" if "max_retries" in fields else ""
+    yield _line("timeout", f"{fields['timeout_seconds']} s{retries}")
     yield ""
     yield to_yaml(_own(fields), 2)
 
