@@ -42,19 +42,19 @@ def outcome(options: Options, rows: Any, given_settings: Any) -> None:
     assert (built is None) == any(problem.severity == "error" for problem in problems)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(changes=st.lists(st.dictionaries(NAMES, VALUES, max_size=4), max_size=3))
 def test_any_rows(options: Options, changes: list[dict[str, Any]]) -> None:
     outcome(options, [row(**change) for change in changes], dict(SETTINGS))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(changes=st.dictionaries(KEYS, VALUES | st.dictionaries(WORDS, VALUES, max_size=2), max_size=3))
 def test_any_settings(options: Options, changes: dict[str, Any]) -> None:
     outcome(options, [row()], {**SETTINGS, **changes})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     layer=st.fixed_dictionaries(
         {}, optional=dict.fromkeys(["edges", "compute", "job", "task", "tables", "task_key"], VALUES)
@@ -64,7 +64,7 @@ def test_any_layer(options: Options, layer: dict[str, Any]) -> None:
     outcome(options, [row()], {**SETTINGS, "layers": {"bronze_to_silver": layer}})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(text=st.text(st.sampled_from("- :{}[]\"'\n\t,&*!|>#%@a1é"), max_size=30))
 def test_any_text(options: Options, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     outcome(options, [row()], dict(SETTINGS))
