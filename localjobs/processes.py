@@ -104,7 +104,8 @@ def fork_server(entry_points: Iterable[tuple[str, str]], log: Path) -> Iterator[
     environment = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"} | {
         "PYTHONPATH": os.pathsep.join(paths),
         "SPARK_HOME": os.environ.get("SPARK_HOME", "none"),  # pyspark looks for one when the main module is no file
-        "OPENBLAS_NUM_THREADS": "1",  # a process that forks has no threads
+        "OPENBLAS_NUM_THREADS": "1",  # this and the next: a process that forks has no threads
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
     with log.open("ab") as output:
         server = subprocess.Popen(

@@ -138,7 +138,10 @@ def _prepare(
     for call, arguments in calls:
         ended = processes.wait_for(processes.start(call, arguments, log, environment))
         if not ended.ok:
-            raise ProblemsError([f"the workspace could not be prepared: {ended.message} (output: {log})"])
+            said = [
+                line for line in log.read_text(encoding="utf-8").splitlines() if not line.startswith(("Traceback", " "))
+            ]
+            raise ProblemsError([f"the workspace could not be prepared (output: {log})", *said[-5:]])
 
 
 @contextmanager

@@ -83,7 +83,8 @@ class Local:
                 *options,
             ],
             cwd=_ROOT,
-            env=os.environ | {"PYTHONPATH": str(self.folder), "LITTLE_RUN": str(self.folder)},
+            env=os.environ
+            | {"PYTHONPATH": str(self.folder), "LITTLE_RUN": str(self.folder), "TMPDIR": str(self.folder)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
