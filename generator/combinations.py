@@ -135,7 +135,7 @@ def _unseen_deletes(case: Case) -> Iterator[Refusal]:
     unseen = case.load_type == "incremental" and not config.reconcile and config.source_mode != "cdf"
     if unseen and config.apply_as_deletes:
         what = "apply_as_deletes in an incremental read: deletes that leave the watermark as it is are not seen"
-        remedy = "add reconcile: true, or now and then run with job parameter reconcile"
+        remedy = "set load_type full where such deletes happen"
         yield Refusal(what=what, remedy=remedy, severity="warning")
 
 

@@ -131,10 +131,8 @@ def interrupt(remote: str, tag: str) -> None:
 
 
 def prepare(spark: SparkSession, workspace: Path, schemas: Iterable[tuple[str, str]]) -> int:
-    """Create these (catalog, schema) in their folders, register every Delta table found in them; returns how many.
-
-    Folders of staging tables that an interrupted load left behind are removed.
-    """
+    """Create these (catalog, schema) in their folders, register every Delta table found in them; returns how many."""
+    sweep(workspace)
     tables = 0
     for catalog, schema in schemas:
         folder = workspace.absolute() / catalog / schema
@@ -158,11 +156,15 @@ def is_staging(table: str) -> bool:
     return table.startswith("_laketasks_") or "__laketasks_stage" in table
 
 
+def sweep(workspace: Path) -> None:
+    """Remove the folders of staging tables: Sail leaves the files of a table that is dropped."""
+    for folder in workspace.glob("*/*/*"):
+        if is_staging(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _tables(folder: Path) -> list[Path]:
-    tables = sorted(log.parent for log in folder.glob("*/_delta_log"))
-    for table in filter(lambda t: is_staging(t.name), tables):
-        shutil.rmtree(table, ignore_errors=True)
-    return [table for table in tables if not is_staging(table.name)]
+    return sorted(log.parent for log in folder.glob("*/_delta_log") if not is_staging(log.parent.name))
 
 
 def _quoted(name: str) -> str:

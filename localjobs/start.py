@@ -15,7 +15,7 @@ from rich.live import Live
 
 from laketasks.spec import did_you_mean
 from localjobs.bundle import read_bundle, read_job_document, runnable_part
-from localjobs.engine import Engine, found_schemas, plain_path, sail
+from localjobs.engine import Engine, found_schemas, plain_path, sail, sweep
 from localjobs.graph import order_problems, select
 from localjobs.job import Job, WheelTask, read_job, unsupported
 from localjobs.problem import ProblemsError, UsageError
@@ -65,6 +65,7 @@ def start(request: Request) -> int:
             defaults=defaults,
         )
         result = _run(request, record, replace(values, run_id=run_id), names)
+        sweep(request.workspace)
         sys.stdout.write(report(record, request.workspace) + "\n")
     return 130 if result == "CANCELED" else int(result not in _SUCCEEDED)
 

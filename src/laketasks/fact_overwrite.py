@@ -13,6 +13,7 @@ from pyspark.sql.types import DataType, StringType, TimestampType
 from laketasks.canonical import row_hash
 from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import ACT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
+from laketasks.error import GuardError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
 from laketasks.sql import instant, quote, text
@@ -36,10 +37,21 @@ def change(load: Load, source: Source, target: Target) -> Change:
         f"{run} AS {JOB_RUN_ID}",
     )
     scope = load.config.replace_where
+    if scope:
+        _refuse_outside(load, rows, scope)
     stored = target.with_columns(source.carried)
     stored = stored.where(scope) if scope and target.exists else stored
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
     return Change(rows=rows, write=Replace(where=scope), columns=columns, tally=_tally(source, rows, stored))
+
+
+def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:
+    outside = rows.where(f"NOT coalesce({scope}, false)").count()
+    if outside:
+        raise GuardError(
+            f"{load.spec.target_table}: {outside} rows of the source lie outside replace_where ({scope}), and would be "
+            "added again on every load. Filter the source with `where`, or widen replace_where"
+        )
 
 
 def _tally(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:

@@ -63,6 +63,10 @@ class _Stored:
 def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome:
     """Bring the target up to its source; raises LoadError when it must not, with nothing written."""
     _check_spec(spec)
+    if names_task(context.reconcile, context.task_key):
+        raise LoadError(
+            f"{spec.target_table}: the job parameter reconcile is not supported by this version of laketasks"
+        )
     for planned in range(1, _PLANS + 1):
         try:
             outcome = _load_once(spark, spec, context)

@@ -94,6 +94,10 @@ def test_replace_where_limits_the_overwrite(warehouse: Warehouse) -> None:
     row = warehouse.load("fact_overwrite", replace_where="id >= 3")
     assert warehouse.rows("id", "a") == [(1, "a"), (2, "b"), (3, "z"), (4, "d")]
     assert (row["new"], row["rows_deleted"]) == (2, 1)
+    warehouse.source(AB, (2, "outside"), (3, "z"))
+    warehouse.refuses(
+        "fact_overwrite", GuardError, "1 rows of the source lie outside replace_where", replace_where="id >= 3"
+    )
 
 
 def test_112_the_watermark_is_read_again(warehouse: Warehouse) -> None:
