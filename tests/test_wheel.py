@@ -18,7 +18,8 @@ points = {p.name: p.load() for p in m.distribution("laketasks").entry_points}
 assert set(points) == {"load", "summarize"}, points
 assert not m.requires("laketasks"), m.requires("laketasks")
 assert "pyspark" not in sys.modules
-sys.argv = ["load", "--execution_pipeline=scd1", "--target_table=c.s.t", "--job_run_id=1", "--task_key=t", "--run_log=c.s.l"]
+named = {"execution_pipeline": "scd1", "target_table": "c.s.t", "job_run_id": "1", "task_key": "t", "run_log": "c.s.l"}
+sys.argv = ["load", *[f"--{name}={value}" for name, value in named.items()]]
 try:
     points["load"]()
 except ModuleNotFoundError as error:
