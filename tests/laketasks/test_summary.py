@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+from laketasks.counts import Counts
 from laketasks.spec import SummarySpec
 from laketasks.summary import TaskState, states_of, summarize
 
@@ -9,8 +12,7 @@ SPEC = SummarySpec(job_run_id="7", run_log="c.s.l", tables=3)
 
 
 def row(key: str, status: str = "SUCCESS", **more: object) -> dict[str, object]:
-    names = ["read", "new", "changed", "deleted", "unchanged", "duplicates", "stale", "ignored", "dropped", "keys_missing"]
-    counts = dict.fromkeys((*names, "rows_inserted", "rows_updated", "rows_deleted"), 0)
+    counts = dict.fromkeys((f.name for f in fields(Counts)), 0)
     base = {"task_key": key, "target": f"c.s.{key}", "execution_pipeline": "scd1", "status": status, "attempt": 1}
     return base | counts | {"started_at": 10.0, "ended_at": 12.5, "error": None} | more
 
