@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from deltalake import DeltaTable
-
+from example.delta import read_table
 from example.problem import ExampleError
 
 _COLUMNS = (
@@ -30,7 +29,7 @@ def customer_history(workspace: Path) -> list[str]:
     """The lines of a table: every version of the first customer who moved; raises ExampleError where nobody did."""
     path = workspace / "dev_silver" / "retail" / "dim_customer"
     versions: dict[int, list[Version]] = {}
-    for version in DeltaTable(str(path)).to_pyarrow_table(columns=list(_COLUMNS)).to_pylist():
+    for version in read_table(path).select(_COLUMNS).to_pylist():
         versions.setdefault(version["c_customer_sk"], []).append(version)
     movers = [key for key, history in versions.items() if _has_moved(history)]
     if not movers:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
 
 from example import tpcds
+from example.delta import read_table
 from example.history import customer_history
 from example.story import STORIES
 from tests.example.expected import FATES, ROOT, Row, Warehouse, read_rows
@@ -78,7 +78,7 @@ def versions(workspace: Path) -> list[str]:
 
 def run_log(workspace: Path) -> list[dict[str, dict[str, object]]]:
     """The log's rows by table, one mapping per run, in the order of the runs."""
-    rows = DeltaTable(str(workspace / "dev_silver" / "metadata" / "run_log")).to_pyarrow_table().to_pylist()
+    rows = read_table(workspace / "dev_silver" / "metadata" / "run_log").to_pylist()
     runs = sorted({row["job_run_id"] for row in rows}, key=int)
     return [{row["task_key"]: row for row in rows if row["job_run_id"] == run} for run in runs]
 
@@ -86,12 +86,12 @@ def run_log(workspace: Path) -> list[dict[str, dict[str, object]]]:
 def expect(duck: Warehouse, workspace: Path, day: int) -> dict[str, dict[str, int]]:
     for name in tpcds.TABLES:
         version = 1 if day == 2 and name in STORIES else 0
-        duck.put(name, DeltaTable(str(workspace / "dev_bronze" / "tpcds" / name), version=version).to_pyarrow_table())
+        duck.put(name, read_table(workspace / "dev_bronze" / "tpcds" / name, version))
     return {row.name: duck.load(row) for row in ROWS}
 
 
 def silver(demo: Demo, name: str) -> pa.Table:
-    return DeltaTable(str(demo.workspace / "dev_silver" / "retail" / name)).to_pyarrow_table()
+    return read_table(demo.workspace / "dev_silver" / "retail" / name)
 
 
 @pytest.mark.parametrize("name", NAMES)

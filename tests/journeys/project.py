@@ -13,6 +13,8 @@ import deltalake
 import pyarrow as pa
 import yaml
 
+from example.delta import read_table
+
 ROOT = Path(__file__).parents[2]
 _BUNDLE = """\
 bundle: {name: journey}
@@ -80,7 +82,7 @@ class Project:
         return {task["task_key"]: task["state"].get("result_state", "") for task in self.record()["tasks"]}
 
     def silver(self, table: str) -> pa.Table:
-        return deltalake.DeltaTable(str(self.workspace / "dev_silver" / "s" / table)).to_pyarrow_table()
+        return read_table(self.workspace / "dev_silver" / "s" / table)
 
     def commits(self) -> dict[str, int]:
         """Commits of each silver table's Delta log."""
