@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 CATALOGS = ("dev_bronze", "dev_silver")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
+    """With LAKETASKS_REQUIRE_ALL a test that would be skipped fails, and says what is missing."""
+    report = yield
+    if report.skipped and os.environ.get("LAKETASKS_REQUIRE_ALL"):
+        report.outcome = "failed"
+    return report
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession

@@ -32,8 +32,14 @@ def row_hash(columns: Mapping[str, DataType]) -> str:
     return f"md5(to_json(named_struct({fields})))" if fields else "md5('')"
 
 
-def differs(columns: Mapping[str, DataType]) -> str:
-    """Whether any of the columns differs between `s` and `t`; NULL equals NULL and nothing else."""
+def differs(columns: Mapping[str, DataType], *, ignore_null: bool = False) -> str:
+    """Whether any of the columns differs between `s` and `t`; NULL equals NULL and nothing else.
+
+    With `ignore_null` a NULL of the source differs from nothing.
+    """
+    if ignore_null:
+        each = (f"({on('s', name)} IS NOT NULL AND {differs({name: kind})})" for name, kind in columns.items())
+        return f"({' OR '.join(each) or 'false'})"
     pairs = (
         f"{comparable(on('s', name), kind)} <=> {comparable(on('t', name), kind)}" for name, kind in columns.items()
     )

@@ -1,5 +1,7 @@
 """The columns that loaders add. A source's columns of these names are not carried unless they are listed."""
 
+from pyspark.sql.types import DataType, StringType, TimestampType
+
 LOADED_AT = "_loaded_at"
 UPDATED_AT = "_updated_at"
 JOB_RUN_ID = "_job_run_id"
@@ -11,7 +13,11 @@ VALID_FROM = "valid_from"
 VALID_TO = "valid_to"
 IS_CURRENT = "is_current"
 
-AUDIT = (LOADED_AT, UPDATED_AT, JOB_RUN_ID)
+AUDIT: dict[str, DataType] = {
+    LOADED_AT: TimestampType(),
+    UPDATED_AT: TimestampType(),
+    JOB_RUN_ID: StringType(),
+}
 SYSTEM = (*AUDIT, SEQUENCE, WATERMARK, IS_DELETED, DELETED_AT, VALID_FROM, VALID_TO, IS_CURRENT)
 
 # Names inside a plan only; they never reach a target.

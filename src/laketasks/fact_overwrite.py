@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
-from pyspark.sql.types import DataType, StringType, TimestampType
+from pyspark.sql.types import DataType
 
 from laketasks.canonical import row_hash
 from laketasks.change import Change, Load, Loader, Replace
-from laketasks.column import ACT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
+from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
 from laketasks.error import GuardError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
@@ -21,7 +21,7 @@ from laketasks.target import Target
 
 
 def system_columns(_spec: LoadSpec, _source: Source) -> dict[str, DataType]:
-    return {LOADED_AT: TimestampType(), UPDATED_AT: TimestampType(), JOB_RUN_ID: StringType()}
+    return dict(AUDIT)
 
 
 def change(load: Load, source: Source, target: Target) -> Change:

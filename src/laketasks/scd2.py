@@ -17,6 +17,7 @@ from laketasks.change import Change, Load, Loader, Merge
 from laketasks.column import (
     ACT,
     AT,
+    AUDIT,
     DELETE,
     DELETED_AT,
     FATE,
@@ -52,11 +53,8 @@ def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
         IS_CURRENT: BooleanType(),
         IS_DELETED: BooleanType(),
         DELETED_AT: TimestampType(),
-        LOADED_AT: TimestampType(),
-        UPDATED_AT: TimestampType(),
-        JOB_RUN_ID: StringType(),
-        SEQUENCE: source.sequence_type or TimestampType(),
-        WATERMARK: source.watermark_type or TimestampType(),
+        **AUDIT,
+        **source.order_columns,
     }
 
 
@@ -64,10 +62,11 @@ def change(load: Load, source: Source, target: Target) -> Change:
     """Compare each key's source row with its open version, and with its last closed one where none is open."""
     tracked, untracked = _tracked(load, source)
     system = system_columns(load.spec, source)
+    new_version = differs(tracked, ignore_null=load.config.ignore_null_updates)
     judged = _joined(load, source, target, system).selectExpr(
         f"{_fate(load, source, {**tracked, **untracked})} AS {FATE}",
         f"t._laketasks_there IS NULL AS {_RETURNS}",
-        f"coalesce(t.{IS_DELETED}, false) OR {_different(load, tracked)} AS {_NEW_VERSION}",
+        f"coalesce(t.{IS_DELETED}, false) OR {new_version} AS {_NEW_VERSION}",
         f"t.{VALID_FROM} AS {OLD_FROM}",
         f"{_start(load, source)} AS {AT}",
         f"coalesce(s.{SEQUENCE}, t.{SEQUENCE}) AS {SEQUENCE}",
@@ -117,6 +116,7 @@ def _joined(load: Load, source: Source, target: Target, system: dict[str, DataTy
 
 def _fate(load: Load, source: Source, compared: dict[str, DataType]) -> str:
     removed = {"soft": "'deleted'", "ignore": "'ignored'", "new_record": f"IF(t.{IS_DELETED}, 'unchanged', 'deleted')"}
+    different = differs(compared, ignore_null=load.config.ignore_null_updates)
     ordered = source.sequence_type is not None
     stale = f"WHEN s.{SEQUENCE} < coalesce(t.{SEQUENCE}, c.{SEQUENCE}) THEN 'stale' " if ordered else ""
     return (
@@ -125,15 +125,8 @@ def _fate(load: Load, source: Source, compared: dict[str, DataType]) -> str:
         f"WHEN t._laketasks_there IS NULL AND s.{DELETE} THEN IF(c.{IS_DELETED}, 'unchanged', 'ignored') "
         f"WHEN t._laketasks_there IS NULL THEN 'changed' "
         f"WHEN s.{DELETE} THEN {removed[load.config.delete_mode]} "
-        f"WHEN coalesce(t.{IS_DELETED}, false) OR {_different(load, compared)} THEN 'changed' ELSE 'unchanged' END"
+        f"WHEN coalesce(t.{IS_DELETED}, false) OR {different} THEN 'changed' ELSE 'unchanged' END"
     )
-
-
-def _different(load: Load, columns: dict[str, DataType]) -> str:
-    if not load.config.ignore_null_updates:
-        return differs(columns)
-    each = (f"({on('s', name)} IS NOT NULL AND {differs({name: kind})})" for name, kind in columns.items())
-    return f"({' OR '.join(each) or 'false'})"
 
 
 def _start(load: Load, source: Source) -> str:

@@ -37,6 +37,11 @@ class Source:
     version: int | None = None
     watermark_from: str | None = None
 
+    @property
+    def order_columns(self) -> dict[str, DataType]:
+        """The system columns that keep what a row was loaded with; TIMESTAMP where the source has no order."""
+        return {SEQUENCE: self.sequence_type or TimestampType(), WATERMARK: self.watermark_type or TimestampType()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawSource:

@@ -7,13 +7,14 @@ Unchanged rows are left out before the MERGE, so that their files are not rewrit
 from __future__ import annotations
 
 from pyspark.sql import functions as F  # noqa: N812
-from pyspark.sql.types import BooleanType, DataType, StringType, TimestampType
+from pyspark.sql.types import BooleanType, DataType, TimestampType
 
 from laketasks.canonical import differs
 from laketasks.change import Change, Load, Merge
 from laketasks.column import (
     ACT,
     AT,
+    AUDIT,
     DELETE,
     DELETED_AT,
     FATE,
@@ -35,11 +36,8 @@ def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
     config = spec.cdc_source_config
     soft = (source.may_delete and config.delete_mode == "soft") or config.on_missing == "soft"
     return {
-        LOADED_AT: TimestampType(),
-        UPDATED_AT: TimestampType(),
-        JOB_RUN_ID: StringType(),
-        SEQUENCE: source.sequence_type or TimestampType(),
-        WATERMARK: source.watermark_type or TimestampType(),
+        **AUDIT,
+        **source.order_columns,
         **({IS_DELETED: BooleanType(), DELETED_AT: TimestampType()} if soft else {}),
     }
 
@@ -72,12 +70,7 @@ def _fate(load: Load, source: Source) -> str:
     config = load.config
     removed = {"soft": "IF(t.is_deleted, 'unchanged', 'deleted')", "hard": "'deleted'", "ignore": "'ignored'"}
     changed = "'ignored'" if config.insert_only else "'changed'"
-    compared = source.compared
-    different = differs(compared)
-    if config.ignore_null_updates:
-        different = (
-            " OR ".join(f"({on('s', n)} IS NOT NULL AND {differs({n: k})})" for n, k in compared.items()) or "false"
-        )
+    different = differs(source.compared, ignore_null=config.ignore_null_updates)
     older = f"WHEN s.{SEQUENCE} < t.{SEQUENCE} THEN 'stale' " if source.sequence_type is not None else ""
     return (
         "CASE WHEN s._laketasks_here IS NULL THEN IF(t.is_deleted, 'gone', 'missing') "
