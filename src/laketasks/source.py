@@ -111,9 +111,8 @@ def read_source(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...], watermark
 
 def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, int | None]:
     try:
-        if spec.sql_file_path:
-            return spark.sql(_statement(spec.sql_file_path, context)), None
-        statement, version = _pinned(spark, spec.source_table)
+        by_sql = bool(spec.sql_file_path)
+        statement, version = (_statement(spec, context), None) if by_sql else _pinned(spark, spec.source_table)
         frame = spark.sql(statement)
         frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
         return frame, version
@@ -122,7 +121,8 @@ def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[Dat
         raise SourceError(f"cannot read {place}: {error}") from error
 
 
-def _statement(path: str, context: RunContext) -> str:
+def _statement(spec: LoadSpec, context: RunContext) -> str:
+    path = spec.sql_file_path
     try:
         return fill_catalogs(Path(path).read_text(encoding="utf-8"), context.catalogs)
     except OSError as error:
