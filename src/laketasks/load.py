@@ -15,6 +15,7 @@ from types import MappingProxyType
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import DataType
 
 from laketasks import fact_incremental_merge, fact_overwrite, mark, merge, scd1, scd2
 from laketasks.change import Change, Load, Loader, Replace
@@ -60,6 +61,19 @@ class _Stored:
     watermark: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A load up to its write. `outcome` is what it will have done; `anew`: the table is written from scratch."""
+
+    target: Target
+    types: dict[str, DataType]
+    source: Source
+    change: Change
+    outcome: Outcome
+    stored: _Stored
+    anew: bool
+
+
 def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome:
     """Bring the target up to its source; raises LoadError when it must not, with nothing written."""
     _check_spec(spec)
@@ -85,13 +99,22 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
 
 
 def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome | None:
-    """Plan and write once; None when the source moved between counting and staging."""
+    """Plan and write once; None when the source moved between counting and writing."""
+    plan = _plan(spark, spec, context)
+    if plan.outcome.counts.unaccounted:
+        return None
+    _guard_deletes(spec, context, plan.outcome.counts, plan.stored.rows)
+    return plan.outcome if context.dry_run else _carry_out(spark, spec, plan)
+
+
+def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
+    """Read, settle and compare; nothing is written."""
     loader = LOADERS[spec.execution_pipeline]
     target = find_target(spark, spec.target_table)
     raw = open_source(spark, spec, context)
     anew, notes = _written_anew(spec, context)
-    stored = _Stored() if anew or not target.exists else _look(target, loader, loader.keys(spec), raw)
-    since = _watermark_from(spark, spec, context, raw, stored) if not anew else None
+    stored = _look(target, loader, loader.keys(spec), raw) if target.exists else _Stored()
+    since = None if anew else _watermark_from(spark, spec, context, raw, stored)
     source = read_source(raw, spec, loader.keys(spec), since)
     system = loader.system_columns(spec, source)
     _refuse_own_names(spec, source, tuple(system))
@@ -104,44 +127,38 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outc
         run_start=parse_instant(context.job_start_time) or now,
         now=now,
         keys=tuple(target.column(key) or _spelled(source, key) for key in loader.keys(spec)),
-        first=not stored.rows,
+        first=anew or not stored.rows,
     )
     found = survey(source, load.keys)
     check_survey(load, source, found, target_rows=0 if _overridden(context) else stored.rows)
     source, dropped, duplicates = settle(load, source, found)
-    change = loader.change(load, source, _empty(target) if anew else target)
-    change = replace(change, write=Replace()) if anew else change
-    counts = merge.count(change, read=found.read, duplicates=duplicates, dropped=dropped)
-    if counts.unaccounted:
-        return None
-    _guard_deletes(spec, context, counts, stored.rows)
+    change = loader.change(load, source, replace(target, exists=False) if anew else target)
     outcome = Outcome(
-        counts=counts,
+        counts=merge.count(change, read=found.read, duplicates=duplicates, dropped=dropped),
         source_version=source.version,
         watermark_from=source.watermark_from,
         watermark_to=_later(found.watermark, source.watermark_from, source),
         target_watermark=stored.watermark,
         notes=notes,
     )
-    if context.dry_run:
-        return outcome
-    target = evolve(create(target, {target.column(n) or n: k for n, k in types.items()}, spec.comment), types)
-    if not (counts.writes or (anew and target.exists)):
-        return outcome
-    if not _write(spark, change, target, counts):
-        return None
-    return replace(outcome, target_watermark=_highest(target, source))
+    change = replace(change, write=Replace()) if anew else change
+    return _Plan(target=target, types=types, source=source, change=change, outcome=outcome, stored=stored, anew=anew)
 
 
-def _write(spark: SparkSession, change: Change, target: Target, counts: Counts) -> bool:
-    staged = merge.stage(change, target.name)
+def _carry_out(spark: SparkSession, spec: LoadSpec, plan: _Plan) -> Outcome | None:
+    """Make or widen the table and write the change; None when what was staged is not what was counted."""
+    spelled = {plan.target.column(name) or name: kind for name, kind in plan.types.items()}
+    target = evolve(create(plan.target, spelled, spec.comment), plan.types)
+    if not plan.outcome.counts.writes and not (plan.anew and plan.stored.rows):
+        return plan.outcome
+    staged = merge.stage(plan.change, target.name)
     try:
-        if not merge.staged_as_counted(spark, change, staged, counts):
-            return False
-        merge.write(spark, change, staged, target)
+        if not merge.staged_as_counted(spark, plan.change, staged, plan.outcome.counts):
+            return None
+        merge.write(spark, plan.change, staged, target)
     finally:
         drop(spark, staged)
-    return True
+    return replace(plan.outcome, target_watermark=_highest(target, plan.source))
 
 
 def _check_spec(spec: LoadSpec) -> None:
@@ -224,11 +241,8 @@ def _watermark_from(
     return since
 
 
-def _fell(stored: _Stored, last: LastLoad, kind: object) -> bool:
+def _fell(stored: _Stored, last: LastLoad, kind: DataType) -> bool:
     """Whether the target was restored or truncated to a state before the one that was logged."""
-    from pyspark.sql.types import DataType
-
-    assert isinstance(kind, DataType)
     if last.target_watermark is None:
         return False
     return stored.watermark is None or mark.earlier(stored.watermark, last.target_watermark, kind)
@@ -245,10 +259,6 @@ def _refuse_own_names(spec: LoadSpec, source: Source, system: tuple[str, ...]) -
 
 def _spelled(source: Source, key: str) -> str:
     return next(name for name in source.carried if name.lower() == key.lower())
-
-
-def _empty(target: Target) -> Target:
-    return replace(target, exists=False)
 
 
 def _overridden(context: RunContext) -> bool:

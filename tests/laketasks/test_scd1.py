@@ -285,6 +285,9 @@ def test_full_refresh_writes_the_table_anew(warehouse: Warehouse) -> None:
     row = warehouse.load("scd1", sequence_by="seq", context={"full_refresh": "all"})
     assert warehouse.rows("id", "a") == [(1, "older")]
     assert row["new"] == 1
+    warehouse.source(SEQ)
+    with pytest.raises(GuardError, match="the source is empty"):
+        warehouse.load("scd1", sequence_by="seq", context={"full_refresh": "all"})
 
 
 def test_the_run_time_marks_a_delete_without_any_order(warehouse: Warehouse) -> None:
