@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from laketasks.counts import Counts
 from laketasks.error import LoadError
-from laketasks.sql import micros, quote_table
+from laketasks.sql import micros, quote_table, text
 
 _APPENDS = 8
 _COUNTS = tuple(f.name for f in fields(Counts))
@@ -84,8 +84,7 @@ def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None
     try:
         rows = spark.sql(
             f"SELECT watermark_to, target_watermark FROM {quote_table(name)} "
-            "WHERE target = :target AND status = 'SUCCESS' ORDER BY ended_at DESC LIMIT 1",
-            args={"target": target},
+            f"WHERE target = {text(target)} AND status = 'SUCCESS' ORDER BY ended_at DESC LIMIT 1"
         ).collect()
     except PySparkException as error:
         raise LoadError(
@@ -112,8 +111,7 @@ def rows_of_run(spark: SparkSession, name: str, job_run_id: str) -> list[dict[st
     times = "unix_micros(started_at) / 1000000D AS started_at, unix_micros(ended_at) / 1000000D AS ended_at"
     others = ", ".join(f"`{column}`" for column in COLUMNS if column not in ("started_at", "ended_at"))
     rows = spark.sql(
-        f"SELECT {others}, {times} FROM {quote_table(name)} WHERE job_run_id = :run ORDER BY ended_at",
-        args={"run": job_run_id},
+        f"SELECT {others}, {times} FROM {quote_table(name)} WHERE job_run_id = {text(job_run_id)} ORDER BY ended_at"
     ).collect()
     return [row.asDict() for row in rows]
 
