@@ -28,6 +28,7 @@ from laketasks.source import RawSource, Source, open_source, read_source
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant, unsupported
 from laketasks.sql import quote
 from laketasks.target import Target, create, drop, evolve, find_target, fit
+from laketasks.unknown_member import add_unknown_member
 
 LOADERS: Mapping[str, Loader] = MappingProxyType(
     {
@@ -132,7 +133,8 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
     found = survey(source, load.keys)
     check_survey(load, source, found, target_rows=0 if _overridden(context) else stored.rows)
     source, dropped, duplicates = settle(load, source, found)
-    change = loader.change(load, source, replace(target, exists=False) if anew else target)
+    before = replace(target, exists=False) if anew else target
+    change = add_unknown_member(load, source, before, loader.change(load, source, before))
     outcome = Outcome(
         counts=merge.count(change, read=found.read, duplicates=duplicates, dropped=dropped),
         source_version=source.version,

@@ -66,7 +66,7 @@ def staged_as_counted(spark: SparkSession, change: Change, staged: str, counts: 
     """Whether what was staged is what was counted; no if the source moved between the two."""
     acts = spark.table(quote_table(staged)).groupBy(ACT).agg(F.expr("count(*) AS rows")).collect()
     if isinstance(change.write, Replace):
-        return sum(int(row["rows"]) for row in acts) == counts.new + counts.unchanged
+        return sum(int(row["rows"]) for row in acts) == counts.rows_inserted + counts.unchanged
     sums = dict.fromkeys(("rows_inserted", "rows_updated", "rows_deleted"), 0)
     for row in acts:
         for effect in _EFFECT[row[ACT]]:

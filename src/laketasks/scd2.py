@@ -37,6 +37,7 @@ from laketasks.source import Source, instant_expression
 from laketasks.spec import LoadSpec, parse_instant
 from laketasks.sql import OPEN_END, instant, on, quote, same, text
 from laketasks.target import Target
+from laketasks.unknown_member import is_unknown
 
 _RETURNS = "_laketasks_returns"
 _NEW_VERSION = "_laketasks_new_version"
@@ -120,7 +121,7 @@ def _fate(load: Load, source: Source, compared: dict[str, DataType]) -> str:
     ordered = source.sequence_type is not None
     stale = f"WHEN s.{SEQUENCE} < coalesce(t.{SEQUENCE}, c.{SEQUENCE}) THEN 'stale' " if ordered else ""
     return (
-        f"CASE WHEN s._laketasks_here IS NULL THEN IF(t.{IS_DELETED}, 'gone', 'missing') "
+        f"CASE WHEN s._laketasks_here IS NULL THEN IF(t.{IS_DELETED} OR {is_unknown(load, 't')}, 'gone', 'missing') "
         f"WHEN t._laketasks_there IS NULL AND c.{VALID_TO} IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {stale}"
         f"WHEN t._laketasks_there IS NULL AND s.{DELETE} THEN IF(c.{IS_DELETED}, 'unchanged', 'ignored') "
         f"WHEN t._laketasks_there IS NULL THEN 'changed' "

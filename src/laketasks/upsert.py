@@ -29,6 +29,7 @@ from laketasks.source import Source, instant_expression
 from laketasks.spec import LoadSpec
 from laketasks.sql import instant, on, quote, same, text
 from laketasks.target import Target
+from laketasks.unknown_member import is_unknown
 
 
 def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
@@ -73,7 +74,7 @@ def _fate(load: Load, source: Source) -> str:
     different = differs(source.compared, ignore_null=config.ignore_null_updates)
     older = f"WHEN s.{SEQUENCE} < t.{SEQUENCE} THEN 'stale' " if source.sequence_type is not None else ""
     return (
-        "CASE WHEN s._laketasks_here IS NULL THEN IF(t.is_deleted, 'gone', 'missing') "
+        f"CASE WHEN s._laketasks_here IS NULL THEN IF(t.is_deleted OR {is_unknown(load, 't')}, 'gone', 'missing') "
         f"WHEN t._laketasks_there IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {older}"
         f"WHEN s.{DELETE} THEN {removed[config.delete_mode]} "
         f"WHEN coalesce(t.is_deleted, false) OR {different} THEN {changed} ELSE 'unchanged' END"
