@@ -44,9 +44,13 @@ class Merge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replace:
-    """The staged rows take the place of all rows, or of those that meet the condition."""
+    """The staged rows take the place of all rows, or of those that meet the condition.
+
+    With `reshape` the columns that the staged rows do not have are dropped.
+    """
 
     where: str = ""
+    reshape: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

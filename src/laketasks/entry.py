@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -79,12 +79,30 @@ def summarize_run(parameters: Mapping[str, str]) -> None:
 
     from laketasks.run_log import rows_of_run
 
+    spark = SparkSession.builder.getOrCreate()
     states, problem = _states(spec)
-    rows = rows_of_run(SparkSession.builder.getOrCreate(), spec.run_log, spec.job_run_id)
+    rows = rows_of_run(spark, spec.run_log, spec.job_run_id)
     summary = summary_of(spec, states, rows, states_error=problem)
     print(summary.text, flush=True)  # noqa: T201
+    _sweep(spark, {str(row["target"]).rpartition(".")[0] for row in rows})
     if summary.failed:
         raise RunFailed(summary.text.splitlines()[0])
+
+
+def _sweep(spark: SparkSession, schemas: Iterable[str]) -> None:
+    """Drop what killed loads staged a day or more ago; tidying up never fails a run."""
+    from pyspark.errors import PySparkException
+
+    from laketasks.merge import sweep
+
+    for schema in sorted(schemas):
+        try:
+            swept = sweep(spark, schema)
+        except PySparkException as error:
+            print(f"{schema}: staging tables could not be listed: {error}", file=sys.stderr)  # noqa: T201
+        else:
+            for table in swept:
+                print(f"dropped {table}, which a killed load left behind")  # noqa: T201
 
 
 def _both(

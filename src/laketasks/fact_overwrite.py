@@ -13,7 +13,7 @@ from pyspark.sql.types import DataType
 from laketasks.canonical import row_hash
 from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
-from laketasks.error import GuardError
+from laketasks.error import GuardError, SchemaError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
 from laketasks.sql import instant, quote, text
@@ -42,7 +42,21 @@ def change(load: Load, source: Source, target: Target) -> Change:
     stored = target.with_columns(source.carried)
     stored = stored.where(scope) if scope and target.exists else stored
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
-    return Change(rows=rows, write=Replace(where=scope), columns=columns, tally=_tally(source, rows, stored))
+    write = Replace(where=scope, reshape=_drops(load, target, columns))
+    return Change(rows=rows, write=write, columns=columns, tally=_tally(source, rows, stored))
+
+
+def _drops(load: Load, target: Target, columns: tuple[str, ...]) -> bool:
+    """Whether the table has columns that the source no longer has and that are to go."""
+    gone = sorted({name.lower() for name in target.columns} - {name.lower() for name in columns})
+    if not target.exists or not gone or load.config.schema_evolution != "drop_columns":
+        return False
+    if load.config.replace_where:
+        raise SchemaError(
+            f"{target.name}: {', '.join(gone)} cannot be dropped while replace_where keeps rows with values there. "
+            "Load once without replace_where, or set schema_evolution: add_columns"
+        )
+    return True
 
 
 def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:

@@ -151,7 +151,8 @@ def _carry_out(spark: SparkSession, spec: LoadSpec, plan: _Plan) -> Outcome | No
     """Make or widen the table and write the change; None when what was staged is not what was counted."""
     spelled = {plan.target.column(name) or name: kind for name, kind in plan.types.items()}
     target = evolve(create(plan.target, spelled, spec.comment), plan.types)
-    if not plan.outcome.counts.writes and not (plan.anew and plan.stored.rows):
+    reshapes = isinstance(plan.change.write, Replace) and plan.change.write.reshape
+    if not (plan.outcome.counts.writes or reshapes or (plan.anew and plan.stored.rows)):
         return plan.outcome
     staged = merge.stage(plan.change, target.name)
     try:

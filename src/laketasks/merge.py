@@ -110,8 +110,17 @@ def _merge(spark: SparkSession, merge: Merge, staged: str, target: Target) -> No
 
 def _replace(spark: SparkSession, change: Change, replace: Replace, staged: str, target: Target) -> None:
     """Overwrite by name with a condition: one commit, and static even in a session of dynamic partition mode."""
+    if replace.reshape:
+        _reshape(spark.table(quote_table(staged)), change, target)
+        return
     kept = [name for name in target.columns if name.lower() not in {own.lower() for own in change.columns}]
     missing = [f"cast(NULL AS {target.columns[name].simpleString()}) AS {quote(name)}" for name in kept]
     rows = spark.table(quote_table(staged)).selectExpr(*[quote(name) for name in change.columns], *missing)
     condition = F.expr(replace.where) if replace.where else F.lit(True)
     rows.writeTo(target.quoted).overwrite(condition)
+
+
+def _reshape(rows: DataFrame, change: Change, target: Target) -> None:
+    """Replace rows and columns in one commit; name, grants, comment and history stay."""
+    writer = rows.selectExpr(*[quote(name) for name in change.columns]).write.format("delta").mode("overwrite")
+    writer.option("overwriteSchema", "true").option("partitionOverwriteMode", "static").saveAsTable(target.quoted)

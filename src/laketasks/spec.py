@@ -203,7 +203,6 @@ def unsupported(config: CdcSourceConfig) -> list[str]:
         "expectations": bool(config.expectations),
         "reconcile": config.reconcile,
         "cluster_by": bool(config.cluster_by),
-        "schema_evolution drop_columns": config.schema_evolution == "drop_columns",
     }
     return [f"{what} is not supported by this version of laketasks" for what, used in asked.items() if used]
 

@@ -64,6 +64,19 @@ def test_109_columns_go_by_name(warehouse: Warehouse) -> None:
     warehouse.refuses("fact_overwrite", SchemaError, "d is new in the source", schema_evolution="fail")
 
 
+def test_109_columns_are_dropped_only_when_asked(warehouse: Warehouse) -> None:
+    warehouse.source("id bigint, a string, b string", (1, "a", "b"))
+    warehouse.load("fact_overwrite")
+    warehouse.source(AB, (1, "a"))
+    warehouse.load("fact_overwrite")
+    assert warehouse.rows("id", "a", "b") == [(1, "a", "b")]
+    with pytest.raises(SchemaError, match="b cannot be dropped while replace_where"):
+        warehouse.load("fact_overwrite", schema_evolution="drop_columns", replace_where="id = 1")
+    warehouse.load("fact_overwrite", schema_evolution="drop_columns")
+    assert "b" not in warehouse.spark.table(warehouse.target).columns
+    assert warehouse.rows("id", "a") == [(1, "a")]
+
+
 def test_111_a_source_that_reads_the_target_itself(warehouse: Warehouse) -> None:
     warehouse.source(AB, (1, "a"))
     warehouse.load("fact_overwrite")

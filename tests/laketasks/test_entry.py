@@ -1,0 +1,77 @@
+"""The entry points as a task calls them, on an engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laketasks.__main__ import main
+from laketasks.entry import RUN_RECORD, RunFailed, summarize_run
+from tests.laketasks.warehouse import Warehouse
+
+AB = "id bigint, a string"
+
+
+def summarize(warehouse: Warehouse, run: int) -> None:
+    summarize_run({"job_run_id": str(run), "run_log": warehouse.run_log, "tables": "1"})
+
+
+def test_the_summary_judges_by_the_run_record(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    warehouse.source(AB, (1, "a"))
+    warehouse.load("scd1", twice=False)
+    record = tmp_path / "run.json"
+    monkeypatch.setenv(RUN_RECORD, str(record))
+    for result in ("SUCCESS", "TIMEDOUT"):
+        record.write_text(json.dumps({"tasks": [{"task_key": "target", "state": {"result_state": result}}]}))
+        if result == "SUCCESS":
+            summarize(warehouse, 1)
+        else:
+            with pytest.raises(RunFailed, match="1 of 1 tables FAILED: target"):
+                summarize(warehouse, 1)
+    assert "all 1 tables loaded" in capsys.readouterr().out
+
+
+def test_without_states_it_says_so_and_judges_by_the_log(warehouse: Warehouse, capsys: Any) -> None:
+    warehouse.source(AB, (1, "a"))
+    warehouse.load("scd1", twice=False)
+    summarize(warehouse, 1)
+    assert "judged by the run log" in capsys.readouterr().out
+    with pytest.raises(RunFailed, match="1 of 1 tables FAILED"):
+        summarize(warehouse, 99)
+
+
+def test_what_a_killed_load_staged_is_swept_by_age(warehouse: Warehouse, capsys: Any) -> None:
+    warehouse.source(AB, (1, "a"))
+    warehouse.load("scd1", twice=False)
+    old, young = (f"{warehouse.target}__laketasks_stage_{stamp}_0a1b2c3d" for stamp in (1, 9_999_999_999))
+    for table in (old, young):
+        warehouse.spark.sql("SELECT 1 AS x").write.format("delta").saveAsTable(table)
+    summarize(warehouse, 1)
+    assert f"dropped {old}" in capsys.readouterr().out
+    assert warehouse.leftovers() == [young.rpartition(".")[2]]
+
+
+def test_a_dry_run_counts_and_writes_nothing(warehouse: Warehouse, capsys: Any) -> None:
+    warehouse.source(AB, (1, "a"), (2, "b"))
+    arguments = {
+        "execution_pipeline": "scd1",
+        "source_table": f"dev_bronze.{warehouse.schema}.source",
+        "target_table": warehouse.target,
+        "business_key_columns": '["id"]',
+        "run_log": warehouse.run_log,
+        "job_run_id": "1",
+        "task_key": "target",
+        "dry_run": "true",
+    }
+    assert main(["load", *[f"--{name}={value}" for name, value in arguments.items()]]) == 0
+    assert "new 2, rows_inserted 2; dry run, nothing written" in capsys.readouterr().out
+    assert not warehouse.spark.catalog.tableExists(warehouse.target)
+    assert warehouse.spark.table(warehouse.run_log).isEmpty()
+    arguments["business_key_columns"] = '["idd"]'
+    assert main(["load", *[f"--{name}={value}" for name, value in arguments.items()]]) == 1
+    assert "did you mean id?" in capsys.readouterr().err
