@@ -33,19 +33,19 @@ Table names have three levels; lists and maps are JSON. The engine is the one th
 def main(arguments: Sequence[str]) -> int:
     """Run one command; 0 fine, 1 it failed, 2 wrong usage."""
     if not arguments or arguments[0] in ("-h", "--help") or {"-h", "--help"} & set(arguments[1:]):
-        print(_usage())  # noqa: T201
+        print(_usage())
         return 0 if arguments else 2
     commands = {"load": load_table, "summarize": summarize_run, "bootstrap": _bootstrap}
     if arguments[0] not in commands:
-        print(f"unknown command {arguments[0]!r}; one of {', '.join(commands)}", file=sys.stderr)  # noqa: T201
+        print(f"unknown command {arguments[0]!r}; one of {', '.join(commands)}", file=sys.stderr)
         return 2
     try:
         commands[arguments[0]](named_parameters(arguments[1:]))
     except SpecError as error:
-        print("\n".join(error.problems), file=sys.stderr)  # noqa: T201
+        print("\n".join(error.problems), file=sys.stderr)
         return 2
     except LoadError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
 

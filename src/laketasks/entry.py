@@ -69,7 +69,7 @@ def load_table(parameters: Mapping[str, str]) -> None:
     if not context.dry_run:
         _log(spark, spec, context, started, outcome, None)
     for line in _report(spec, context, outcome):
-        print(line, flush=True)  # noqa: T201
+        print(line, flush=True)
 
 
 def summarize_run(parameters: Mapping[str, str]) -> None:
@@ -83,7 +83,7 @@ def summarize_run(parameters: Mapping[str, str]) -> None:
     states, problem = _states(spec)
     rows = rows_of_run(spark, spec.run_log, spec.job_run_id)
     summary = summary_of(spec, states, rows, states_error=problem)
-    print(summary.text, flush=True)  # noqa: T201
+    print(summary.text, flush=True)
     _sweep(spark, {str(row["target"]).rpartition(".")[0] for row in rows})
     if summary.failed:
         raise RunFailed(summary.text.splitlines()[0])
@@ -99,10 +99,10 @@ def _sweep(spark: SparkSession, schemas: Iterable[str]) -> None:
         try:
             swept = sweep(spark, schema)
         except PySparkException as error:
-            print(f"{schema}: staging tables could not be listed: {error}", file=sys.stderr)  # noqa: T201
+            print(f"{schema}: staging tables could not be listed: {error}", file=sys.stderr)
         else:
             for table in swept:
-                print(f"dropped {table}, which a killed load left behind")  # noqa: T201
+                print(f"dropped {table}, which a killed load left behind")
 
 
 def _both(
@@ -157,7 +157,7 @@ def _log_failure(
     try:
         _log(spark, spec, context, started, None, error)
     except Exception as second:  # the load's own error is the one that must be seen
-        print(f"the failure could not be written to the run log: {second}", file=sys.stderr)  # noqa: T201
+        print(f"the failure could not be written to the run log: {second}", file=sys.stderr)
 
 
 def _log(

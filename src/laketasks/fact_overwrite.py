@@ -7,7 +7,7 @@ source marks as deleted are left out. Where `primary_key_columns` are given they
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from laketasks.canonical import row_hash

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from laketasks import fact_incremental_merge, fact_overwrite, mark, merge, scd1, scd2

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 
 from laketasks.change import Change, Merge, Replace
 from laketasks.column import ACT, FATE

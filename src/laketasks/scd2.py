@@ -9,7 +9,7 @@ the gap. The MERGE matches on key and valid_from, so replaying a batch changes n
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, StringType, TimestampType
 
 from laketasks.canonical import canonical, differs

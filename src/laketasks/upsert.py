@@ -6,7 +6,7 @@ Unchanged rows are left out before the MERGE, so that their files are not rewrit
 
 from __future__ import annotations
 
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, TimestampType
 
 from laketasks.canonical import differs
