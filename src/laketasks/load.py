@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from types import MappingProxyType
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
@@ -22,9 +22,10 @@ from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import WATERMARK
 from laketasks.counts import Counts
 from laketasks.error import ConflictError, GuardError, LoadError, TargetError
+from laketasks.expectation import judge, set_aside
 from laketasks.run_log import LastLoad, last_success
 from laketasks.settle import check_survey, conform, settle, survey
-from laketasks.source import RawSource, Source, open_source, read_source
+from laketasks.source import RawSource, Source, filter_rows, open_source, sort_columns
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant, unsupported
 from laketasks.sql import quote
 from laketasks.target import Target, create, drop, evolve, find_target, fit
@@ -69,6 +70,7 @@ class _Plan:
     target: Target
     types: dict[str, DataType]
     source: Source
+    aside: DataFrame | None
     change: Change
     outcome: Outcome
     stored: _Stored
@@ -105,7 +107,11 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outc
     if plan.outcome.counts.unaccounted:
         return None
     _guard_deletes(spec, context, plan.outcome.counts, plan.stored.rows)
-    return plan.outcome if context.dry_run else _carry_out(spark, spec, plan)
+    if context.dry_run:
+        return plan.outcome
+    if plan.aside is not None:
+        set_aside(spark, spec, context.job_run_id, plan.aside)
+    return _carry_out(spark, spec, plan)
 
 
 def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
@@ -116,7 +122,8 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
     anew, notes = _written_anew(spec, context)
     stored = _look(target, loader, loader.keys(spec), raw) if target.exists else _Stored()
     since = None if anew else _watermark_from(spark, spec, context, raw, stored)
-    source = read_source(raw, spec, loader.keys(spec), since)
+    judged = judge(filter_rows(raw, spec, since), spec, loader.keys(spec))
+    source = sort_columns(raw, judged.frame, spec, loader.keys(spec), since)
     system = loader.system_columns(spec, source)
     _refuse_own_names(spec, source, tuple(system))
     types = fit(target, {**source.carried, **system}, spec.cdc_source_config.schema_evolution)
@@ -136,15 +143,30 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
     before = replace(target, exists=False) if anew else target
     change = add_unknown_member(load, source, before, loader.change(load, source, before))
     outcome = Outcome(
-        counts=merge.count(change, read=found.read, duplicates=duplicates, dropped=dropped),
+        counts=merge.count(
+            change,
+            read=found.read + judged.dropped + judged.quarantined,
+            duplicates=duplicates,
+            dropped=dropped + judged.dropped,
+            quarantined=judged.quarantined,
+        ),
         source_version=source.version,
         watermark_from=source.watermark_from,
         watermark_to=_later(found.watermark, source.watermark_from, source),
         target_watermark=stored.watermark,
-        notes=notes,
+        notes=(*notes, *judged.notes),
     )
     change = replace(change, write=Replace()) if anew else change
-    return _Plan(target=target, types=types, source=source, change=change, outcome=outcome, stored=stored, anew=anew)
+    return _Plan(
+        target=target,
+        types=types,
+        source=source,
+        aside=judged.aside,
+        change=change,
+        outcome=outcome,
+        stored=stored,
+        anew=anew,
+    )
 
 
 def _carry_out(spark: SparkSession, spec: LoadSpec, plan: _Plan) -> Outcome | None:

@@ -38,7 +38,7 @@ _EFFECT = {
 }
 
 
-def count(change: Change, *, read: int, duplicates: int, dropped: int) -> Counts:
+def count(change: Change, *, read: int, duplicates: int, dropped: int, quarantined: int = 0) -> Counts:
     """Evaluate the change without writing it."""
     tally = change.tally if change.tally is not None else _tally(change.rows)
     sums: dict[str, int] = dict.fromkeys((*FATES, "rows_inserted", "rows_updated", "rows_deleted", "keys_missing"), 0)
@@ -52,13 +52,19 @@ def count(change: Change, *, read: int, duplicates: int, dropped: int) -> Counts
             sums[effect] += rows
     sums["duplicates"] += duplicates
     sums["dropped"] += dropped
+    sums["quarantined"] += quarantined
     return Counts(read=read, **sums)
 
 
 def stage(change: Change, target: str) -> str:
     """Write the rows that need work to a staging table beside the target; its name."""
+    return stage_rows(change.rows.where(f"{ACT} IS NOT NULL"), target)
+
+
+def stage_rows(rows: DataFrame, target: str) -> str:
+    """Write rows to a staging table beside the target; its name."""
     name = f"{target}{STAGE_MARK}{int(time.time())}_{uuid4().hex[:8]}"
-    change.rows.where(f"{ACT} IS NOT NULL").write.format("delta").saveAsTable(quote_table(name))
+    rows.write.format("delta").saveAsTable(quote_table(name))
     return name
 
 

@@ -85,15 +85,22 @@ def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Raw
     )
 
 
-def read_source(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...], watermark_from: str | None) -> Source:
-    """Filter the source and sort its columns. `watermark_from` None reads all of it."""
+def filter_rows(raw: RawSource, spec: LoadSpec, watermark_from: str | None) -> DataFrame:
+    """The rows that this load reads. `watermark_from` None reads all that `where` lets through."""
     config = spec.cdc_source_config
     frame = raw.frame.where(config.where) if config.where else raw.frame
-    if watermark_from is not None and raw.watermark_type is not None:
-        lookback = parse_duration(config.lookback)
-        assert lookback is not None
-        reached = mark.from_mark(quote(raw.watermark), watermark_from, raw.watermark_type, lookback)
-        frame = frame.where(f"{reached} OR {quote(raw.watermark)} IS NULL")
+    if watermark_from is None or raw.watermark_type is None:
+        return frame
+    lookback = parse_duration(config.lookback)
+    assert lookback is not None
+    reached = mark.from_mark(quote(raw.watermark), watermark_from, raw.watermark_type, lookback)
+    return frame.where(f"{reached} OR {quote(raw.watermark)} IS NULL")
+
+
+def sort_columns(
+    raw: RawSource, frame: DataFrame, spec: LoadSpec, keys: tuple[str, ...], watermark_from: str | None
+) -> Source:
+    """Sort the columns of rows of the source into what is carried, compared, and its order."""
     carried = _carried(raw, spec, keys)
     order = {raw.watermark, *raw.sequence_by}
     return Source(

@@ -199,8 +199,6 @@ def unsupported(config: CdcSourceConfig) -> list[str]:
     """What the vocabulary has but these loaders do not do yet, one message each."""
     asked = {
         f"source_mode {config.source_mode}": config.source_mode not in ("state", "snapshot"),
-        "on_null_key quarantine": config.on_null_key == "quarantine",
-        "expectations": bool(config.expectations),
         "reconcile": config.reconcile,
         "cluster_by": bool(config.cluster_by),
     }

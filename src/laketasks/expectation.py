@@ -1,0 +1,118 @@
+"""Expectations: conditions that the source's rows should meet, as in Spark Declarative Pipelines.
+
+NULL does not meet one. `expect` counts, `expect_or_drop` leaves the row out, `expect_or_fail` stops the load before it
+writes, and `expect_or_quarantine` sets the row aside in `<table>_quarantine`: one row per distinct source row, with the
+names of what it did not meet, added once however often it is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StringType, TimestampType
+
+from laketasks import merge
+from laketasks.canonical import row_hash
+from laketasks.column import JOB_RUN_ID, is_ours
+from laketasks.error import GuardError
+from laketasks.spec import CdcSourceConfig, LoadSpec
+from laketasks.sql import listed, on, quote, quote_table, same, text
+from laketasks.target import create, drop, evolve, find_target, fit
+
+SUFFIX = "_quarantine"
+_BROKEN = "_expectations"
+_AT = "_quarantined_at"
+_HASH = "_row_hash"
+_NULL_KEY = "key is not null"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The rows that go on, those set aside (None: there are none), and how many of each were left out."""
+
+    frame: DataFrame
+    aside: DataFrame | None = None
+    dropped: int = 0
+    quarantined: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def judge(frame: DataFrame, spec: LoadSpec, keys: tuple[str, ...]) -> Judged:
+    """Count what does not meet its expectations and split the rows; raises GuardError for expect_or_fail."""
+    rules = _rules(spec.cdc_source_config, keys)
+    if not rules:
+        return Judged(frame=frame)
+    drop, aside = (_all_met(rules, kind) for kind in ("expect_or_drop", "expect_or_quarantine"))
+    each = [F.expr(f"count_if(NOT {_met(rule)}) AS n_{i}") for i, (_, _, rule) in enumerate(rules)]
+    sums = [F.expr(f"count_if(NOT {aside}) AS aside"), F.expr(f"count_if({aside} AND NOT {drop}) AS dropped")]
+    found = frame.agg(*each, *sums).collect()[0]
+    broken = [(kind, name, found[f"n_{i}"]) for i, (kind, name, _) in enumerate(rules) if found[f"n_{i}"]]
+    notes = tuple(f"{kind} {name}: {rows} rows do not meet it" for kind, name, rows in broken)
+    if any(kind == "expect_or_fail" for kind, _, _ in broken):
+        said = "; ".join(note for note in notes if note.startswith("expect_or_fail"))
+        raise GuardError(f"{spec.target_table}: {said}. Repair the source, or set the expectation to another kind")
+    return Judged(
+        frame=frame.where(f"{aside} AND {drop}"),
+        aside=frame.where(f"NOT {aside}").selectExpr("*", _names_of_broken(rules)) if found["aside"] else None,
+        dropped=found["dropped"],
+        quarantined=found["aside"],
+        notes=notes,
+    )
+
+
+def set_aside(spark: SparkSession, spec: LoadSpec, job_run_id: str, aside: DataFrame) -> None:
+    """Add the rows to the quarantine table, each distinct row once; a second time changes nothing."""
+    source = {f.name: f.dataType for f in aside.schema.fields if f.name != _BROKEN}
+    identity = {name: kind for name, kind in source.items() if not is_ours(name)}
+    columns: dict[str, DataType] = {
+        **source,
+        _BROKEN: StringType(),
+        _AT: TimestampType(),
+        JOB_RUN_ID: StringType(),
+        _HASH: StringType(),
+    }
+    target = find_target(spark, spec.target_table + SUFFIX)
+    types = fit(target, columns, "add_columns")
+    target = evolve(create(target, types, f"Rows that {spec.target_table} did not take"), types)
+    rows = aside.selectExpr(
+        *(quote(name) for name in (*source, _BROKEN)),
+        f"current_timestamp() AS {_AT}",
+        f"{text(job_run_id)} AS {JOB_RUN_ID}",
+        f"{row_hash(identity)} AS {_HASH}",
+    ).dropDuplicates([_HASH])
+    known = target.frame().select(_HASH)
+    rows = rows.join(known, _HASH, "left_anti")
+    if rows.isEmpty():
+        return
+    staged = merge.stage_rows(rows, target.name)
+    try:
+        values = ", ".join(on("s", name) for name in columns)
+        spark.sql(
+            f"MERGE INTO {target.quoted} t USING {quote_table(staged)} s ON {same([_HASH])} "
+            f"WHEN NOT MATCHED THEN INSERT ({listed(columns)}) VALUES ({values})"
+        ).collect()
+    finally:
+        drop(spark, staged)
+
+
+def _rules(config: CdcSourceConfig, keys: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """(kind, name, condition) of every expectation; NULL keys are one where on_null_key is quarantine."""
+    rules = [(kind, name, rule) for kind, named in config.expectations.items() for name, rule in named.items()]
+    if config.on_null_key == "quarantine" and keys:
+        rules.append(("expect_or_quarantine", _NULL_KEY, " AND ".join(f"{quote(key)} IS NOT NULL" for key in keys)))
+    return rules
+
+
+def _names_of_broken(rules: list[tuple[str, str, str]]) -> str:
+    names = (f"IF({_met(rule)}, NULL, {text(name)})" for kind, name, rule in rules if kind == "expect_or_quarantine")
+    return f"concat_ws(', ', {', '.join(names)}) AS {_BROKEN}"
+
+
+def _met(rule: str) -> str:
+    return f"coalesce(({rule}), false)"
+
+
+def _all_met(rules: list[tuple[str, str, str]], kind: str) -> str:
+    return "(" + (" AND ".join(_met(rule) for own, _, rule in rules if own == kind) or "true") + ")"
