@@ -186,6 +186,8 @@ def _log(
         watermark_to=outcome.watermark_to if outcome else None,
         target_watermark=outcome.target_watermark if outcome else None,
         source_version=outcome.source_version if outcome else None,
+        keys=outcome.keys if outcome else None,
+        history=outcome.history if outcome else None,
         error_class=type(error).__name__ if error else None,
         error=_full(error) if error else None,
     )

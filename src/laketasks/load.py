@@ -21,6 +21,7 @@ from laketasks import fact_incremental_merge, fact_overwrite, mark, merge, scd1,
 from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import WATERMARK
 from laketasks.counts import Counts
+from laketasks.drift import history_of, keys_of, refuse_drift
 from laketasks.error import ConflictError, GuardError, LoadError, TargetError
 from laketasks.expectation import judge, set_aside
 from laketasks.run_log import LastLoad, last_success
@@ -52,6 +53,8 @@ class Outcome:
     watermark_from: str | None = None
     watermark_to: str | None = None
     target_watermark: str | None = None
+    keys: str = ""
+    history: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -121,7 +124,9 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
     raw = open_source(spark, spec, context)
     anew, notes = _written_anew(spec, context)
     stored = _look(target, loader, loader.keys(spec), raw) if target.exists else _Stored()
-    since = None if anew else _watermark_from(spark, spec, context, raw, stored)
+    last = None if anew or not stored.rows else last_success(spark, context.run_log, spec.target_table)
+    refuse_drift(spec, loader.keys(spec), last, overridden=_overridden(context))
+    since = _watermark_from(spec, context, raw, stored, last)
     judged = judge(filter_rows(raw, spec, since), spec, loader.keys(spec))
     source = sort_columns(raw, judged.frame, spec, loader.keys(spec), since)
     system = loader.system_columns(spec, source)
@@ -154,6 +159,8 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
         watermark_from=source.watermark_from,
         watermark_to=_later(found.watermark, source.watermark_from, source),
         target_watermark=stored.watermark,
+        keys=keys_of(spec, loader.keys(spec)),
+        history=history_of(spec),
         notes=(*notes, *judged.notes),
     )
     change = replace(change, write=Replace()) if anew else change
@@ -245,7 +252,7 @@ def _refuse_two_open(target: Target, loader: Loader, keys: tuple[str, ...]) -> N
 
 
 def _watermark_from(
-    spark: SparkSession, spec: LoadSpec, context: RunContext, raw: RawSource, stored: _Stored
+    spec: LoadSpec, context: RunContext, raw: RawSource, stored: _Stored, last: LastLoad | None
 ) -> str | None:
     """Where an incremental read starts; None reads everything."""
     kind = raw.watermark_type
@@ -253,8 +260,7 @@ def _watermark_from(
         return None
     if kind is None:
         raise LoadError(f"{spec.target_table}: load_type incremental needs a watermark or sequence_by column")
-    last = last_success(spark, context.run_log, spec.target_table)
-    if last is None or last.watermark_to is None or not stored.rows:
+    if last is None or last.watermark_to is None:
         return None
     since: str | None = last.watermark_to
     if _fell(stored, last, kind):

@@ -31,6 +31,8 @@ COLUMNS: dict[str, str] = {
     "watermark_to": "STRING",
     "target_watermark": "STRING",
     "source_version": "BIGINT",
+    "keys": "STRING",
+    "history": "STRING",
     "error_class": "STRING",
     "error": "STRING",
     "wheel_version": "STRING",
@@ -56,16 +58,20 @@ class LogRow:
     watermark_to: str | None = None
     target_watermark: str | None = None
     source_version: int | None = None
+    keys: str | None = None
+    history: str | None = None
     error_class: str | None = None
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastLoad:
-    """How far the last successful load of a target came."""
+    """How far the last successful load of a target came, and by which keys and history; `drift` has their form."""
 
     watermark_to: str | None
     target_watermark: str | None
+    keys: str | None
+    history: str | None
 
 
 def create_run_log(spark: SparkSession, name: str) -> None:
@@ -80,17 +86,20 @@ def create_run_log(spark: SparkSession, name: str) -> None:
 
 
 def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None:
-    """The marks of the target's last successful load; None before its first. Raises LoadError without a run log."""
+    """The last successful load of a target; None before its first. Raises LoadError without a run log."""
     try:
         rows = spark.sql(
-            f"SELECT watermark_to, target_watermark FROM {quote_table(name)} "
+            f"SELECT watermark_to, target_watermark, `keys`, history FROM {quote_table(name)} "
             f"WHERE target = {text(target)} AND status = 'SUCCESS' ORDER BY ended_at DESC LIMIT 1"
         ).collect()
     except PySparkException as error:
         raise LoadError(
             f"cannot read the run log {name}: {error}. `python -m laketasks bootstrap` creates it"
         ) from error
-    return LastLoad(watermark_to=rows[0][0], target_watermark=rows[0][1]) if rows else None
+    if not rows:
+        return None
+    watermark_to, target_watermark, keys, history = rows[0]
+    return LastLoad(watermark_to=watermark_to, target_watermark=target_watermark, keys=keys, history=history)
 
 
 def append(spark: SparkSession, name: str, row: LogRow) -> None:
