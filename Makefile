@@ -1,14 +1,14 @@
-# Every target is one line that calls the tool; `make` alone lists them. .venv is made on first use from constraints.txt.
+# Every target is one line that calls the tool; `make` alone lists them. The environments are made on first use, pinned.
 PYTHON ?= python3
 RUN := .venv/bin/python
 JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo generate check run test lint bench clean
+.PHONY: help demo generate check run test test-spark lint bench clean
 
 help:      ## this list
-	@awk -F':[^#]*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
 generate: .venv/run.stamp  ## write resources/*.job.yml from bundle/execution_table.yml
@@ -17,24 +17,34 @@ check: .venv/run.stamp     ## fail when resources/ is not what generate would wr
 	@$(RUN) -m generator check
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp     ## every test
-	@$(RUN) -m pytest
+test: .venv/test.stamp     ## every test but those on Spark
+	@$(RUN) -m pytest -m "not spark"
+test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta
+	@$(RUN) -m pytest -m spark
 lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && $(RUN) -m generator check
 bench: .venv/test.stamp    ## the measurements of benchmarks/README.md
 	@$(RUN) -m benchmarks
-clean:     ## remove .venv, the demo's workspace and what was built
-	rm -rf .venv $(DEMO) dist
+clean:     ## remove the environments, the demo's workspace and what was built
+	rm -rf .venv .venv-spark $(DEMO) dist
 
-.venv/bin/python:
+.venv/bin/python .venv-spark/bin/python:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "laketasks needs Python 3.11 or newer with the venv module; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
 	  echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(PYTHON) -m venv $(@D:/bin=)
+	@$@ -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 
 # One stamp for each dependency group: made anew when the pins or the project change.
 .venv/%.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing the pinned packages of group '$*' into .venv ..."
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group $* --editable .
+	@touch $@
+
+# Spark, a Java where the machine has none, and Delta's jars.
+.venv-spark/spark.stamp: pyproject.toml constraints-spark.txt localjobs/delta.ivy.xml | .venv-spark/bin/python
+	@echo "installing Spark and Delta into .venv-spark (about 450 MB) ..."
+	@.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-spark.txt --group spark \
+	  $$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || echo --group jdk)
+	@.venv-spark/bin/python -m localjobs.spark_home
 	@touch $@

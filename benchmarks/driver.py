@@ -16,9 +16,10 @@ from contextlib import redirect_stdout
 from datetime import datetime, timezone
 from pathlib import Path
 
-from localjobs.engine import prepare, sail
+from localjobs.engine import prepare
 from localjobs.job import Job, WheelTask
 from localjobs.references import RunValues, checked
+from localjobs.sail import sail
 from localjobs.start import Request, read
 from localjobs.tables import names_of
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     asked = Request(
         job_file=given.job_file,
         workspace=given.workspace,
+        engine="sail",
         target="local",
         only=(),
         parameters={},
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if problems or more:
         raise SystemExit("\n".join([*problems, *more]))
     given.workspace.mkdir(parents=True, exist_ok=True)
-    with sail(names.catalogs, given.workspace / "driver.sail.log") as engine:
+    with sail(names.catalogs, given.workspace, given.workspace / "driver.sail.log") as engine:
         os.environ["SPARK_REMOTE"] = engine.remote
         from pyspark.sql import SparkSession
 

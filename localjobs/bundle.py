@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ class Bundle:
             items = [self.resolve(value, f"{place}[{_label(value, n)}]") for n, value in enumerate(document)]
             return [item[0] for item in items], [p for item in items for p in item[1]]
         return document, []
+
+    def apart(self, value: str) -> Bundle:
+        """The bundle with its own name as the value of each variable that has this one."""
+        names = {name: name.removeprefix("var.") for name, own in self.values.items() if own == value}
+        return replace(self, values={**self.values, **names})
 
     def _text(self, text: str, place: str, within: tuple[str, ...]) -> tuple[Any, list[str]]:
         problems: list[str] = []

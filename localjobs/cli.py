@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from localjobs.engines import ENGINES
 from localjobs.problem import ProblemsError, UsageError
 from localjobs.start import Request, start
 
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a job file", description=_DESCRIPTION)
     run.add_argument("job_file", type=Path, metavar="JOB_FILE", help="such as resources/bronze_to_silver.job.yml")
     run.add_argument("--workspace", type=Path, required=True, metavar="DIR", help="folder of tables and runs")
-    run.add_argument("--engine", choices=["sail"], default="sail", help="what executes the SQL (default: sail)")
+    run.add_argument("--engine", choices=[*ENGINES], default="sail", help="what executes the SQL (default: sail)")
     run.add_argument("--target", default="local", help="target of databricks.yml (default: local)")
     run.add_argument("--only", default="", metavar="KEYS", help="tasks to run: a,+b (and all before), c+ (all after)")
     run.add_argument("--params", action="append", default=[], metavar="K=V", help="a job parameter's value")
@@ -54,6 +55,7 @@ def _request(options: argparse.Namespace) -> Request:
     return Request(
         job_file=options.job_file,
         workspace=options.workspace,
+        engine=options.engine,
         target=options.target,
         only=tuple(key.strip() for key in options.only.split(",") if key.strip("+ ")),
         parameters=_pairs("--params", options.params),

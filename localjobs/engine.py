@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import socket
@@ -12,7 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _START_SECONDS = 60.0
-_LISTENS = re.compile(r"Spark Connect server on [\d.]+:(\d+)")
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -41,52 +38,40 @@ class Engine:
 
 
 @contextmanager
-def sail(catalogs: Sequence[str], log: Path) -> Iterator[Engine]:
-    """Run a Sail server with these in-memory catalogs, of which the first is the default one.
+def served(
+    name: str, command: Sequence[str], environment: Mapping[str, str], listens: re.Pattern[str], log: Path
+) -> Iterator[Engine]:
+    """Run a Spark Connect server; `listens` finds its port in what it prints.
 
     The server ends with the block, and with this process however that ends.
     """
     with log.open("wb") as output:
         guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_GUARD), *_sail_command()],
-            env=os.environ | _sail_environment(catalogs),
+            [sys.executable, "-I", "-S", str(_GUARD), *command],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the run, which still needs the server to interrupt operations
         )
     try:
-        remote = f"sc://127.0.0.1:{_port(guard, log)}/;session_id={uuid.uuid4()}"
-        yield Engine(remote=remote, log=log, server=guard)
+        port = _port(name, guard, listens, log)
+        yield Engine(remote=f"sc://127.0.0.1:{port}/;session_id={uuid.uuid4()}", log=log, server=guard)
     finally:
         guard.terminate()
         guard.communicate()
 
 
-def _sail_command() -> list[str]:
-    return [sys.executable, "-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", "0"]
-
-
-def _sail_environment(catalogs: Sequence[str]) -> dict[str, str]:
-    listed = (f'{{name={json.dumps(name)},type="memory",initial_database=["default"]}}' for name in catalogs)
-    return {
-        "SAIL_CATALOG__LIST": f"[{','.join(listed)}]",
-        "SAIL_CATALOG__DEFAULT_CATALOG": catalogs[0],
-        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),  # an idle session would take its catalogs with it
-        "RUST_LOG": "warn,sail_cli=info",  # the info line names the port
-    }
-
-
-def _port(server: subprocess.Popen[bytes], log: Path) -> int:
+def _port(name: str, server: subprocess.Popen[bytes], listens: re.Pattern[str], log: Path) -> int:
     """The port that the server accepts connections on, once it does."""
     give_up = time.monotonic() + _START_SECONDS
     while time.monotonic() < give_up and server.poll() is None:
-        listens = _LISTENS.search(log.read_text(errors="replace"))
-        if listens and _accepts(int(listens[1])):
-            return int(listens[1])
+        found = listens.search(log.read_text(errors="replace"))
+        if found and _accepts(int(found[1])):
+            return int(found[1])
         time.sleep(0.02)
     reason = f"exited with code {server.returncode}" if server.returncode is not None else "did not answer"
-    raise ProblemsError([f"the Sail server {reason} within {_START_SECONDS:.0f} s; its output: {log}"])
+    raise ProblemsError([f"the {name} server {reason} within {_START_SECONDS:.0f} s; its output: {log}"])
 
 
 def _accepts(port: int) -> bool:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from laketasks.spec import did_you_mean
-from localjobs.bundle import read_bundle, read_job_document, runnable_part
-from localjobs.engine import Engine, found_schemas, plain_path, sail, sweep
+from localjobs.bundle import Bundle, read_bundle, read_job_document, runnable_part
+from localjobs.engine import Engine, found_schemas, plain_path, sweep
+from localjobs.engines import ENGINES, ONLY_CATALOG
 from localjobs.graph import order_problems, select
 from localjobs.job import Job, WheelTask, read_job, unsupported
 from localjobs.problem import ProblemsError, UsageError
@@ -25,7 +26,7 @@ from localjobs.record import RunRecord
 from localjobs.references import RunValues, checked
 from localjobs.report import report
 from localjobs.run import Run
-from localjobs.tables import Names, names_of
+from localjobs.tables import Names, names_of, shared_schemas
 from localjobs.workspace import locked, new_run_folder
 
 _SUCCEEDED = ("SUCCESS", "SUCCESS_WITH_FAILURES")
@@ -38,6 +39,7 @@ class Request:
 
     job_file: Path
     workspace: Path
+    engine: str
     target: str
     only: tuple[str, ...]
     parameters: Mapping[str, str]
@@ -52,8 +54,9 @@ def start(request: Request) -> int:
     values = RunValues(run_id=0, job_id=_job_id(job), job_name=job.name, start=begin, parameters=job.parameters)
     first_look, problems = checked(job, values)
     names, more = names_of(first_look)
-    if problems or more:
-        raise ProblemsError([*problems, *more])
+    clashes = [] if problems or more else _clashes(request)
+    if problems or more or clashes:
+        raise ProblemsError([*problems, *more, *clashes])
     with locked(request.workspace):
         run_id, folder = new_run_folder(request.workspace, begin)
         record = RunRecord(
@@ -73,8 +76,7 @@ def start(request: Request) -> int:
 def read(request: Request) -> tuple[Job, dict[str, str]]:
     """The job as asked for, and its parameters' defaults; raises ProblemsError with everything that is wrong."""
     key, document = read_job_document(request.job_file)
-    bundle = read_bundle(request.job_file, request.target, request.variables)
-    resolved, problems = bundle.resolve(runnable_part(document))
+    resolved, problems = _bundle(request).resolve(runnable_part(document))
     job, more = read_job(key, resolved)
     if job is None or problems:
         raise ProblemsError(f"{request.job_file}: {problem}" for problem in (problems or more))
@@ -91,6 +93,20 @@ def read(request: Request) -> tuple[Job, dict[str, str]]:
     return replace(chosen, parameters={**job.parameters, **request.parameters}), dict(job.parameters)
 
 
+def _bundle(request: Request) -> Bundle:
+    return read_bundle(request.job_file, request.target, request.variables)
+
+
+def _clashes(request: Request) -> list[str]:
+    """What this job's catalogs cannot share where the engine has one for all of them."""
+    catalog = ONLY_CATALOG.get(request.engine)
+    if catalog is None:
+        return []
+    key, document = read_job_document(request.job_file)
+    job, _ = read_job(key, _bundle(request).apart(catalog).resolve(runnable_part(document))[0])
+    return [f"{request.job_file}: {problem}" for problem in shared_schemas(job)] if job else []
+
+
 def _job_id(job: Job) -> int:
     """A number for a job that has none until it is deployed: the same for the same key."""
     return zlib.crc32(job.key.encode())
@@ -99,7 +115,8 @@ def _job_id(job: Job) -> int:
 def _run(request: Request, record: RunRecord, values: RunValues, names: Names) -> str:
     folder = record.file.parent
     record.write(now=True)
-    found = found_schemas(request.workspace)
+    catalog = ONLY_CATALOG.get(request.engine)
+    found = [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
     schemas = sorted({*names.schemas, *found})
     catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found)}) or [_CATALOG_OF_NONE]
     entry_points = {
@@ -109,7 +126,7 @@ def _run(request: Request, record: RunRecord, values: RunValues, names: Names) -
         with (
             plain_path(request.workspace) as workspace,
             fork_server(sorted(entry_points), folder / "localjobs.forkserver.log") as processes,
-            sail(catalogs, folder / "localjobs.sail.log") as engine,
+            ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log") as engine,
         ):
             _prepare(processes, engine, workspace, schemas, names, folder / "localjobs.prepare.log")
             with _progress(record) as progress:

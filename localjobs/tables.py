@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
 from localjobs.job import Job, WheelTask
 
 PACKAGE = "laketasks"
+_IN_SQL = re.compile(r"\{(\w+)\}`?\.`?(\w+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,31 @@ def names_of(job: Job) -> tuple[Names, list[str]]:
     catalogs = {catalog for read, _ in reads if read for catalog in read.catalogs} | {c for c, _ in schemas}
     names = Names(catalogs=tuple(sorted(catalogs)), schemas=tuple(schemas), run_logs=tuple(sorted(run_logs)))
     return names, [problem for _, problems in reads for problem in problems]
+
+
+def shared_schemas(job: Job) -> list[str]:
+    """Schema names that the job's tasks use in more than one of its catalogs."""
+    catalogs: dict[str, set[str]] = {}
+    for key, entry_point, parameters in _calls(job):
+        read, _ = _read(key, entry_point, parameters)
+        tables = [*read.tables, read.run_log] if read else []
+        for catalog, schema in [*_schemas(tables), *_schemas_of_sql(parameters.get("sql_file_path"))]:
+            catalogs.setdefault(schema, set()).add(catalog)
+    return [
+        f"schema {schema} is in {' and '.join(sorted(own))}, which are one catalog here: its tables would mix. "
+        "Give the schemas different names, or use an engine that has both catalogs"
+        for schema, own in sorted(catalogs.items())
+        if len(own) > 1
+    ]
+
+
+def _schemas_of_sql(path: str | None) -> list[tuple[str, str]]:
+    """The (catalog variable, schema) that a row's SQL file names; a file that cannot be read is the task's error."""
+    try:
+        statement = Path(path).read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeDecodeError):
+        return []
+    return _IN_SQL.findall(statement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""One Sail server for the whole test session; each test gets schemas of its own in its own folder.
+"""One server for the whole test session, of the engine that --engine names; each test gets schemas of its own.
 
-`spark`      the session; catalogs `dev_bronze` and `dev_silver`
+`spark`      the session
 `workspace`  this test's folder, laid out as localjobs does: tables at <workspace>/<catalog>/<schema>/<table>
-`schema`     a name that no other test uses; the schema of that name exists in both catalogs
+`schemas`    two schemas that no other test uses, one for bronze and one for silver; on Spark both are in one catalog
+`schema`     their name on Sail, where catalogs `dev_bronze` and `dev_silver` have one each
 """
 
 from __future__ import annotations
@@ -10,17 +11,32 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from localjobs.engine import prepare, sail
+from localjobs.engine import prepare
+from localjobs.engines import ENGINES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-CATALOGS = ("dev_bronze", "dev_silver")
+CATALOGS = {"sail": ("dev_bronze", "dev_silver"), "spark": ("spark_catalog", "spark_catalog")}
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """Catalog and schema of bronze and of silver."""
+
+    bronze: tuple[str, str]
+    silver: tuple[str, str]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    chosen = os.environ.get("LAKETASKS_ENGINE", "sail")
+    parser.addoption("--engine", choices=[*ENGINES], default=chosen, help="what the loaders run on (default: sail)")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -33,11 +49,18 @@ def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--engine"))
+
+
+@pytest.fixture(scope="session")
+def spark(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
-    with sail(CATALOGS, tmp_path_factory.mktemp("sail") / "sail.log") as engine, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "SPARK_REMOTE", engine.remote)
+    folder = tmp_path_factory.mktemp(engine)
+    catalogs = sorted({*CATALOGS[engine]})
+    with ENGINES[engine](catalogs, folder, folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "SPARK_REMOTE", server.remote)
         session = SparkSession.builder.getOrCreate()
         yield session
         session.stop()  # before the server ends: a client that finds it gone retries for minutes
@@ -51,9 +74,18 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def schema(spark: SparkSession, workspace: Path) -> Iterator[str]:
+def schemas(engine: str, spark: SparkSession, workspace: Path) -> Iterator[Schemas]:
     name = f"s_{uuid.uuid4().hex[:12]}"
-    prepare(spark, workspace, [(catalog, name) for catalog in CATALOGS])
-    yield name
-    for catalog in CATALOGS:
-        spark.sql(f"DROP SCHEMA IF EXISTS {catalog}.{name} CASCADE")
+    bronze, silver = CATALOGS[engine]
+    made = Schemas(bronze=(bronze, name if bronze != silver else f"{name}_bronze"), silver=(silver, name))
+    prepare(spark, workspace, [made.bronze, made.silver])
+    yield made
+    for catalog, schema in (made.bronze, made.silver):
+        spark.sql(f"DROP SCHEMA IF EXISTS {catalog}.{schema} CASCADE")
+
+
+@pytest.fixture
+def schema(engine: str, schemas: Schemas) -> str:
+    if engine != "sail":
+        pytest.skip("asks for the catalogs that Sail has here")
+    return schemas.silver[1]

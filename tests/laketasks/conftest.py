@@ -13,9 +13,11 @@ from tests.laketasks.warehouse import Warehouse
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from tests.conftest import Schemas
+
 
 @pytest.fixture
-def warehouse(spark: SparkSession, workspace: Path, schema: str) -> Warehouse:
-    made = Warehouse(spark=spark, workspace=workspace, schema=schema)
+def warehouse(spark: SparkSession, workspace: Path, schemas: Schemas) -> Warehouse:
+    made = Warehouse(spark=spark, workspace=workspace, bronze=schemas.bronze, silver=schemas.silver)
     create_run_log(spark, made.run_log)
     return made

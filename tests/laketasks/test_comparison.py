@@ -47,7 +47,7 @@ def states(warehouse: Warehouse, pairs: dict[str, tuple[str, str]], pipeline: st
     for side in (0, 1):
         columns = ", ".join(f"{pair[side]} AS {name}" for name, pair in pairs.items())
         frame = warehouse.spark.sql(f"SELECT 1L AS id, {columns}")
-        table = f"dev_bronze.{warehouse.schema}.source"
+        table = warehouse.bronze_table("source")
         frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").saveAsTable(table)
         counts = warehouse.load(pipeline)
     return counts
@@ -76,7 +76,7 @@ def time_zones(warehouse: Warehouse) -> Iterator[Warehouse]:
 
 @pytest.mark.parametrize("pipeline", LOADERS)
 def test_11_the_sessions_time_zone_changes_nothing(time_zones: Warehouse, pipeline: str) -> None:
-    table = f"dev_bronze.{time_zones.schema}.source"
+    table = time_zones.bronze_table("source")
     stamps = "timestamp_micros(1700000000123456) AS at, array(timestamp_micros(1)) AS many"
     columns = f"1L AS id, {stamps}, DATE'2024-02-29' AS day"
     time_zones.spark.conf.set("spark.sql.session.timeZone", "UTC")

@@ -60,7 +60,7 @@ def test_a_dry_run_counts_and_writes_nothing(warehouse: Warehouse, capsys: Any) 
     warehouse.source(AB, (1, "a"), (2, "b"))
     arguments = {
         "execution_pipeline": "scd1",
-        "source_table": f"dev_bronze.{warehouse.schema}.source",
+        "source_table": warehouse.bronze_table("source"),
         "target_table": warehouse.target,
         "business_key_columns": '["id"]',
         "run_log": warehouse.run_log,

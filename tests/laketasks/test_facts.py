@@ -45,7 +45,7 @@ def test_106_a_failing_query_leaves_the_old_rows(warehouse: Warehouse) -> None:
     commits = warehouse.commits()
     warehouse.source("id bigint, a string", (1, "1"), (2, "x"))
     sql = warehouse.workspace / "broken.sql"
-    source = f"{{bronze_catalog}}.{warehouse.schema}.source"
+    source = f"{{bronze_catalog}}.{warehouse.bronze[1]}.source"
     sql.write_text(f"SELECT id, cast(cast(a AS INT) AS STRING) AS a FROM {source}")
     with pytest.raises(Exception, match=r"(?i)cast"):
         warehouse.load("fact_overwrite", sql_file_path=str(sql))
@@ -81,7 +81,7 @@ def test_111_a_source_that_reads_the_target_itself(warehouse: Warehouse) -> None
     warehouse.source(AB, (1, "a"))
     warehouse.load("fact_overwrite")
     sql = warehouse.workspace / "self.sql"
-    sql.write_text(f"SELECT id + 1 AS id, a FROM {{silver_catalog}}.{warehouse.schema}.target")
+    sql.write_text(f"SELECT id + 1 AS id, a FROM {{silver_catalog}}.{warehouse.silver[1]}.target")
     warehouse.load("fact_overwrite", sql_file_path=str(sql), twice=False)
     assert warehouse.rows("id", "a") == [(2, "a")]
 
@@ -211,5 +211,5 @@ def test_a_missing_column_is_named(warehouse: Warehouse) -> None:
 def _live_files(warehouse: Warehouse) -> list[tuple[str]]:
     import deltalake
 
-    table = deltalake.DeltaTable(str(warehouse.workspace / "dev_silver" / warehouse.schema / "target"))
+    table = deltalake.DeltaTable(str(warehouse.target_folder))
     return [(uri,) for uri in table.file_uris()]

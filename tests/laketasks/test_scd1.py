@@ -83,7 +83,7 @@ def test_10_microseconds(warehouse: Warehouse) -> None:
 def test_12_decimal_scale(warehouse: Warehouse) -> None:
     warehouse.source("id bigint, d string", (1, "1.50"))
     spark: SparkSession = warehouse.spark
-    source = f"dev_bronze.{warehouse.schema}.source"
+    source = warehouse.bronze_table("source")
     for kind in ("decimal(10,2)", "decimal(10,1)"):
         frame = spark.sql(f"SELECT 1L AS id, cast('1.5' AS {kind}) AS d")
         frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").saveAsTable(source)

@@ -34,21 +34,32 @@ def R(n: float) -> datetime:  # noqa: N802
 class Warehouse:
     spark: SparkSession
     workspace: Path
-    schema: str
+    bronze: tuple[str, str]  # catalog and schema
+    silver: tuple[str, str]
     runs: int = 0
     labels: dict[int, str] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
-        return f"dev_silver.{self.schema}.target"
+        return self.silver_table("target")
 
     @property
     def run_log(self) -> str:
-        return f"dev_silver.{self.schema}.run_log"
+        return self.silver_table("run_log")
+
+    @property
+    def target_folder(self) -> Path:
+        return self.workspace.joinpath(*self.silver, "target")
+
+    def bronze_table(self, name: str) -> str:
+        return ".".join((*self.bronze, name))
+
+    def silver_table(self, name: str) -> str:
+        return ".".join((*self.silver, name))
 
     def source(self, columns: str, *rows: tuple[Any, ...], name: str = "source") -> None:
         """Replace the source table; datetimes are instants."""
-        table = f"dev_bronze.{self.schema}.{name}"
+        table = self.bronze_table(name)
         parts = [part.rsplit(" ", 1) for part in columns.split(", ")]
         plain = ", ".join(f"{column} {'bigint' if kind == 'timestamp' else kind}" for column, kind in parts)
         data = [tuple(micros(v) if isinstance(v, datetime) else v for v in row) for row in rows]
@@ -100,12 +111,11 @@ class Warehouse:
 
     def commits(self) -> int:
         """Commits of the target's Delta log; 0 when it does not exist."""
-        return len(list((self.workspace / "dev_silver" / self.schema / "target" / "_delta_log").glob("*.json")))
+        return len(list((self.target_folder / "_delta_log").glob("*.json")))
 
     def files(self) -> set[str]:
         """Every data file that the target's folder holds."""
-        folder = self.workspace / "dev_silver" / self.schema / "target"
-        return {path.name for path in folder.glob("*.parquet")}
+        return {path.name for path in self.target_folder.glob("*.parquet")}
 
     def everything(self) -> list[str]:
         if not self.spark.catalog.tableExists(self.target):
@@ -119,7 +129,7 @@ class Warehouse:
 
     def leftovers(self) -> list[str]:
         """Staging tables that were not dropped."""
-        tables = self.spark.sql(f"SHOW TABLES IN dev_silver.{self.schema}").collect()
+        tables = self.spark.sql(f"SHOW TABLES IN {'.'.join(self.silver)}").collect()
         return [row["tableName"] for row in tables if "__laketasks_" in row["tableName"]]
 
     def _once(self, pipeline: str, row: dict[str, Any], context: dict[str, str]) -> dict[str, Any]:
@@ -136,7 +146,7 @@ class Warehouse:
             task_key="target",
             run_log=self.run_log,
             job_start_time=R(self.runs).isoformat(),
-            catalogs={"bronze_catalog": "dev_bronze", "silver_catalog": "dev_silver"},
+            catalogs={"bronze_catalog": self.bronze[0], "silver_catalog": self.silver[0]},
         )
         load_table({**spec.to_parameters(), **run.to_parameters(), **context})
         assert not self.leftovers()
@@ -167,7 +177,7 @@ def _spec(warehouse: Warehouse, pipeline: str, named: dict[str, Any], config: An
     return LoadSpec(
         execution_pipeline=pipeline,
         target_table=warehouse.target,
-        source_table="" if sql else f"dev_bronze.{warehouse.schema}.source",
+        source_table="" if sql else warehouse.bronze_table("source"),
         sql_file_path=sql,
         load_type=named.get("load_type", "full"),
         business_key_columns=keys if dimension else (),

@@ -1,0 +1,85 @@
+"""OSS Spark with Delta as the engine: a Spark Connect server on this machine's Java, with one catalog."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from localjobs.engine import Engine, served
+from localjobs.problem import ProblemsError
+from localjobs.spark_home import SparkHome, find_spark
+
+CATALOG = "spark_catalog"  # Delta's catalog works under no other name
+_LISTENS = re.compile(r"Spark Connect server started at: 127\.0\.0\.1:(\d+)")
+_LOGGING = Path(__file__).with_name("log4j2.properties")
+_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+_MEMORY = "2g"
+_OPENED = (  # what Spark's own start scripts open of a Java from 17 on
+    *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util"),
+    *("java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs"),
+    *("sun.security.action", "sun.util.calendar"),
+)
+_SETTINGS = {
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.connect.grpc.binding.port": "0",
+    "spark.connect.session.manager.defaultSessionTimeout": "7d",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.session.timeZone": "UTC",
+    # Small data: the defaults cut each of Delta's own queries into 50 tasks, and every shuffle into 200.
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # The defaults, as plain numbers: a client of the next minor version cannot read what this server makes of them.
+    "spark.sql.session.localRelationSizeLimit": str(3 << 30),
+    "spark.sql.session.localRelationChunkSizeBytes": str(16 << 20),
+    "spark.sql.session.localRelationBatchOfChunksSizeBytes": str(1 << 30),
+}
+
+
+@contextmanager
+def spark(catalogs: Sequence[str], workspace: Path, log: Path) -> Iterator[Engine]:
+    """Run a Spark Connect server; raises ProblemsError for catalogs that it cannot have, or where Spark is missing."""
+    others = ", ".join(name for name in catalogs if name != CATALOG)
+    if others:
+        problem = (
+            f"engine spark has the one catalog {CATALOG}, and the job names {others}: run with --target local_spark, "
+            f"or another target of databricks.yml that sets every catalog variable to {CATALOG}"
+        )
+        raise ProblemsError([problem])
+    home = find_spark()
+    with tempfile.TemporaryDirectory(prefix="localjobs_spark_", ignore_cleanup_errors=True) as scratch:
+        command = _command(home, workspace, Path(scratch))
+        with served("Spark", command, _environment(home), _LISTENS, log) as engine:
+            yield engine
+
+
+def _command(home: SparkHome, workspace: Path, scratch: Path) -> list[str]:
+    """Java itself and not `spark-submit`: nothing stands between the guard and the server, and it is up sooner."""
+    settings = _SETTINGS | {
+        "spark.sql.warehouse.dir": str(workspace.absolute() / CATALOG / "default"),  # where schema `default` lies
+        "spark.local.dir": str(scratch),
+    }
+    return [
+        *(str(home.java), f"-Xmx{_MEMORY}", f"-Djava.io.tmpdir={scratch}", f"-Dderby.system.home={scratch}"),
+        f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        "-Djdk.reflect.useDirectMethodHandle=false",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
+        *("-cp", home.classpath, "org.apache.spark.deploy.SparkSubmit"),
+        *("--master", "local[*]", "--class", _SERVER),
+        *(word for name, value in settings.items() for word in ("--conf", f"{name}={value}")),
+        "spark-internal",
+    ]
+
+
+def _environment(home: SparkHome) -> Mapping[str, str]:
+    """The own environment, without what would point Spark at another installation, configuration or server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    return kept | {"SPARK_HOME": str(home.folder), "SPARK_LOCAL_IP": "127.0.0.1"}
