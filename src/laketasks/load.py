@@ -190,6 +190,8 @@ def _carry_out(spark: SparkSession, spec: LoadSpec, plan: _Plan) -> Outcome | No
         merge.write(spark, plan.change, staged, target)
     finally:
         drop(spark, staged)
+    if not merge.replaced_alone(plan.change, target, plan.outcome.counts):
+        return None
     return replace(plan.outcome, target_watermark=_highest(target, plan.source))
 
 

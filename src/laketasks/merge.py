@@ -88,6 +88,13 @@ def write(spark: SparkSession, change: Change, staged: str, target: Target) -> N
         _replace(spark, change, change.write, staged, target)
 
 
+def replaced_alone(change: Change, target: Target, counts: Counts) -> bool:
+    """Whether an overwrite left its own rows and no others; no if the engine let two of them through at once."""
+    if not isinstance(change.write, Replace) or change.write.where:
+        return True
+    return bool(target.spark.table(target.quoted).count() == counts.rows_inserted + counts.unchanged)
+
+
 def is_conflict(error: BaseException) -> bool:
     """Whether another writer came first, so that the load may be planned again."""
     return isinstance(error, PySparkException) and bool(_CONFLICT.search(f"{type(error).__name__} {error}"))
