@@ -74,6 +74,7 @@ class _Plan:
     types: dict[str, DataType]
     source: Source
     aside: DataFrame | None
+    keys: tuple[str, ...]
     change: Change
     outcome: Outcome
     stored: _Stored
@@ -111,7 +112,7 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outc
         return None
     _guard_deletes(spec, context, plan.outcome.counts, plan.stored.rows)
     if context.dry_run:
-        return plan.outcome
+        return replace(plan.outcome, notes=(*plan.outcome.notes, *merge.sample_keys(plan.change, plan.keys)))
     if plan.aside is not None:
         set_aside(spark, spec, context.job_run_id, plan.aside)
     return _carry_out(spark, spec, plan)
@@ -169,6 +170,7 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
         types=types,
         source=source,
         aside=judged.aside,
+        keys=load.keys,
         change=change,
         outcome=outcome,
         stored=stored,

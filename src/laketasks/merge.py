@@ -17,9 +17,11 @@ from pyspark.sql import functions as F
 from laketasks.change import Change, Merge, Replace
 from laketasks.column import ACT, FATE
 from laketasks.counts import FATES, Counts
-from laketasks.sql import quote, quote_table, same
+from laketasks.sql import listed, quote, quote_table, same
 from laketasks.target import Target, drop
 
+_RANK = "_laketasks_rank"
+_SAMPLE = 5
 STAGE_MARK = "__laketasks_stage_"
 
 _CONFLICT = re.compile(
@@ -54,6 +56,20 @@ def count(change: Change, *, read: int, duplicates: int, dropped: int, quarantin
     sums["dropped"] += dropped
     sums["quarantined"] += quarantined
     return Counts(read=read, **sums)
+
+
+def sample_keys(change: Change, keys: tuple[str, ...]) -> tuple[str, ...]:
+    """A line for each fate that leads to a write, with its first few keys in order."""
+    if not keys:
+        return ()
+    ranked = change.rows.where(f"{ACT} IS NOT NULL").selectExpr(
+        FATE, *map(quote, keys), f"row_number() OVER (PARTITION BY {FATE} ORDER BY {listed(keys)}) AS {_RANK}"
+    )
+    rows = ranked.where(f"{_RANK} <= {_SAMPLE}").orderBy(FATE, _RANK).collect()
+    by_fate: dict[str, list[str]] = {}
+    for row in rows:
+        by_fate.setdefault(row[FATE], []).append(str(tuple(row[key] for key in keys)))
+    return tuple(f"{fate} ({', '.join(keys)}): {', '.join(found)}" for fate, found in by_fate.items())
 
 
 def stage(change: Change, target: str) -> str:

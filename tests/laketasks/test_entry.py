@@ -56,22 +56,19 @@ def test_what_a_killed_load_staged_is_swept_by_age(warehouse: Warehouse, capsys:
     assert warehouse.leftovers() == [young.rpartition(".")[2]]
 
 
-def test_a_dry_run_counts_and_writes_nothing(warehouse: Warehouse, capsys: Any) -> None:
-    warehouse.source(AB, (1, "a"), (2, "b"))
-    arguments = {
-        "execution_pipeline": "scd1",
-        "source_table": warehouse.bronze_table("source"),
-        "target_table": warehouse.target,
-        "business_key_columns": '["id"]',
-        "run_log": warehouse.run_log,
-        "job_run_id": "1",
-        "task_key": "target",
-        "dry_run": "true",
-    }
-    assert main(["load", *[f"--{name}={value}" for name, value in arguments.items()]]) == 0
-    assert "new 2, rows_inserted 2; dry run, nothing written" in capsys.readouterr().out
+def test_a_dry_run_counts_names_keys_and_writes_nothing(warehouse: Warehouse, capsys: Any) -> None:
+    warehouse.source(AB, *[(i, "a") for i in range(9)])
+    dry = {**warehouse.parameters("scd1"), "dry_run": "true"}
+    assert main(["load", *[f"--{name}={value}" for name, value in dry.items()]]) == 0
+    said = capsys.readouterr().out
+    assert "new 9, rows_inserted 9; dry run, nothing written" in said
+    assert "new (id): (0,), (1,), (2,), (3,), (4,)\n" in said
     assert not warehouse.spark.catalog.tableExists(warehouse.target)
     assert warehouse.spark.table(warehouse.run_log).isEmpty()
-    arguments["business_key_columns"] = '["idd"]'
-    assert main(["load", *[f"--{name}={value}" for name, value in arguments.items()]]) == 1
+
+
+def test_a_refusal_is_a_message_and_exit_code_1(warehouse: Warehouse, capsys: Any) -> None:
+    warehouse.source(AB, (1, "a"))
+    wrong = warehouse.parameters("scd1", keys=["idd"])
+    assert main(["load", *[f"--{name}={value}" for name, value in wrong.items()]]) == 1
     assert "did you mean id?" in capsys.readouterr().err

@@ -132,15 +132,13 @@ class Warehouse:
         tables = self.spark.sql(f"SHOW TABLES IN {'.'.join(self.silver)}").collect()
         return [row["tableName"] for row in tables if "__laketasks_" in row["tableName"]]
 
-    def _once(self, pipeline: str, row: dict[str, Any], context: dict[str, str]) -> dict[str, Any]:
+    def parameters(self, pipeline: str, **row: Any) -> dict[str, str]:
+        """The named parameters of the next run's task; what is no column of the row is a key of its configuration."""
         self.runs += 1
-        named = {name: row.pop(name) for name in ("keys", "load_type", "sql_file_path", "surrogate") if name in row}
-        try:
-            config, problems = parse_config(row)
-            assert not problems
-            spec = _spec(self, pipeline, named, config)
-        finally:
-            row.update(named)
+        columns = ("keys", "load_type", "sql_file_path", "surrogate")
+        config, problems = parse_config({name: value for name, value in row.items() if name not in columns})
+        assert not problems
+        spec = _spec(self, pipeline, {name: row[name] for name in columns if name in row}, config)
         run = RunContext(
             job_run_id=str(self.runs),
             task_key="target",
@@ -148,7 +146,10 @@ class Warehouse:
             job_start_time=R(self.runs).isoformat(),
             catalogs={"bronze_catalog": self.bronze[0], "silver_catalog": self.silver[0]},
         )
-        load_table({**spec.to_parameters(), **run.to_parameters(), **context})
+        return {**spec.to_parameters(), **run.to_parameters()}
+
+    def _once(self, pipeline: str, row: dict[str, Any], context: dict[str, str]) -> dict[str, Any]:
+        load_table({**self.parameters(pipeline, **row), **context})
         assert not self.leftovers()
         logged = self.last_row()
         fates = ("new", "changed", "deleted", "unchanged", "duplicates", "stale", "ignored", "dropped", "quarantined")
