@@ -49,7 +49,12 @@ def differs(columns: Mapping[str, DataType], *, ignore_null: bool = False) -> st
 
 def comparable(expression: str, kind: DataType) -> str:
     """The expression in a form that `<=>` compares rightly: as it is, unless a map is in it."""
-    return canonical(expression, kind) if _holds_map(kind) else expression
+    return canonical(expression, kind) if _holds(kind, MapType) else expression
+
+
+def groupable(expression: str, kind: DataType) -> str:
+    """The expression in a form that GROUP BY puts together rightly: as it is, unless a map or a float is in it."""
+    return canonical(expression, kind) if _holds(kind, MapType, FloatType, DoubleType) else expression
 
 
 def canonical(expression: str, kind: DataType, depth: Iterable[int] | None = None) -> str:
@@ -83,9 +88,11 @@ def _each(expression: str, kind: DataType, names: Iterable[int]) -> str:
     return expression if inner == element else f"transform({expression}, {element} -> {inner})"
 
 
-def _holds_map(kind: DataType) -> bool:
+def _holds(kind: DataType, *sought: type[DataType]) -> bool:
+    if isinstance(kind, sought):
+        return True
     if isinstance(kind, ArrayType):
-        return _holds_map(kind.elementType)
+        return _holds(kind.elementType, *sought)
     if isinstance(kind, StructType):
-        return any(_holds_map(field.dataType) for field in kind.fields)
-    return isinstance(kind, MapType)
+        return any(_holds(field.dataType, *sought) for field in kind.fields)
+    return isinstance(kind, MapType) and (_holds(kind.keyType, *sought) or _holds(kind.valueType, *sought))

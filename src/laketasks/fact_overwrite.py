@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from laketasks.canonical import row_hash
+from laketasks.canonical import groupable
 from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
 from laketasks.error import GuardError, SchemaError
@@ -70,11 +70,12 @@ def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:
 
 def _tally(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
     """Rows by fate and act: those on both sides are unchanged, the rest is inserted or deleted."""
-    digest = row_hash(source.carried)
+    names = [f"c{i}" for i in range(len(source.carried))]
+    values = [f"{groupable(quote(c), kind)} AS {n}" for n, (c, kind) in zip(names, source.carried.items(), strict=True)]
     both = (
-        rows.selectExpr(f"{digest} AS h", "1 AS arrived", "0 AS kept")
-        .unionAll(stored.selectExpr(f"{digest} AS h", "0 AS arrived", "1 AS kept"))
-        .groupBy("h")
+        rows.selectExpr(*values, "1 AS arrived", "0 AS kept")
+        .unionAll(stored.selectExpr(*values, "0 AS arrived", "1 AS kept"))
+        .groupBy(*names)
         .agg(F.expr("sum(arrived) AS arrived"), F.expr("sum(kept) AS kept"))
     )
     sums = both.agg(
