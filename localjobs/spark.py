@@ -36,6 +36,8 @@ _SETTINGS = {
     # Small data: the defaults cut each of Delta's own queries into 50 tasks, and every shuffle into 200.
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
+    # Sessions bring no classes of their own; looking for some, the server would ask itself for each class by RPC.
+    "spark.sql.artifact.isolation.enabled": "false",
     # The defaults, as plain numbers: a client of the next minor version cannot read what this server makes of them.
     "spark.sql.session.localRelationSizeLimit": str(3 << 30),
     "spark.sql.session.localRelationChunkSizeBytes": str(16 << 20),
