@@ -24,6 +24,7 @@ variables:
   silver_catalog: {default: dev_silver}
 targets:
   local: {}
+  local_spark: {variables: {bronze_catalog: spark_catalog, silver_catalog: spark_catalog}}
 """
 _SETTINGS: dict[str, Any] = {
     "execution_table": "execution_table.yml",
@@ -42,10 +43,15 @@ class Finished:
 @dataclass(frozen=True)
 class Project:
     folder: Path
+    on_spark: bool = False
 
     @property
     def workspace(self) -> Path:
         return self.folder / "workspace"
+
+    @property
+    def silver_folder(self) -> Path:
+        return self.workspace / ("spark_catalog" if self.on_spark else "dev_silver") / "s"
 
     def write(self, rows: list[dict[str, Any]], *, sql: dict[str, str] | None = None, **settings: Any) -> None:
         bundle = self.folder / "bundle"
@@ -57,7 +63,7 @@ class Project:
             (bundle / "sql" / name).write_text(statement)
 
     def bronze(self, table: str, rows: pa.Table) -> None:
-        folder = self.workspace / "dev_bronze" / "b" / table
+        folder = self.workspace / ("spark_catalog" if self.on_spark else "dev_bronze") / "b" / table
         deltalake.write_deltalake(str(folder), rows, mode="overwrite")
 
     def generate(self, *more: str) -> Finished:
@@ -68,7 +74,8 @@ class Project:
 
     def run(self, *more: str, job: str = "main") -> Finished:
         file = str(self.folder / "resources" / f"{job}.job.yml")
-        return self._python("localjobs", "run", file, "--workspace", str(self.workspace), *more)
+        engine = ("--engine", "spark", "--target", "local_spark") if self.on_spark else ()
+        return self._python("localjobs", "run", file, "--workspace", str(self.workspace), *engine, *more)
 
     def record(self) -> dict[str, Any]:
         """The record of the last run."""
@@ -82,12 +89,13 @@ class Project:
         return {task["task_key"]: task["state"].get("result_state", "") for task in self.record()["tasks"]}
 
     def silver(self, table: str) -> pa.Table:
-        return read_table(self.workspace / "dev_silver" / "s" / table)
+        return read_table(self.silver_folder / table)
 
     def commits(self) -> dict[str, int]:
         """Commits of each silver table's Delta log."""
-        tables = (self.workspace / "dev_silver" / "s").iterdir()
-        return {folder.name: len(list((folder / "_delta_log").glob("*.json"))) for folder in tables}
+        return {
+            folder.name: len(list((folder / "_delta_log").glob("*.json"))) for folder in self.silver_folder.iterdir()
+        }
 
     def _python(self, module: str, *arguments: str) -> Finished:
         done = subprocess.run(
@@ -96,7 +104,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=600 if self.on_spark else 240,
         )
         return Finished(code=done.returncode, out=done.stdout, err=done.stderr)
 
