@@ -54,7 +54,7 @@ def start(request: Request) -> int:
     values = RunValues(run_id=0, job_id=_job_id(job), job_name=job.name, start=begin, parameters=job.parameters)
     first_look, problems = checked(job, values)
     names, more = names_of(first_look)
-    clashes = [] if problems or more else _clashes(request)
+    clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
         raise ProblemsError([*problems, *more, *clashes])
     with locked(request.workspace):
@@ -97,14 +97,16 @@ def _bundle(request: Request) -> Bundle:
     return read_bundle(request.job_file, request.target, request.variables)
 
 
-def _clashes(request: Request) -> list[str]:
+def _clashes(request: Request, values: RunValues) -> list[str]:
     """What this job's catalogs cannot share where the engine has one for all of them."""
     catalog = ONLY_CATALOG.get(request.engine)
     if catalog is None:
         return []
     key, document = read_job_document(request.job_file)
     job, _ = read_job(key, _bundle(request).apart(catalog).resolve(runnable_part(document))[0])
-    return [f"{request.job_file}: {problem}" for problem in shared_schemas(job)] if job else []
+    if job is None:
+        return []
+    return [f"{request.job_file}: {problem}" for problem in shared_schemas(checked(job, values)[0])]
 
 
 def _job_id(job: Job) -> int:
