@@ -62,6 +62,12 @@ def judge(frame: DataFrame, spec: LoadSpec, keys: tuple[str, ...]) -> Judged:
     )
 
 
+def kept(spec: LoadSpec, keys: tuple[str, ...]) -> str:
+    """The condition of the rows that are neither dropped nor set aside."""
+    rules = _rules(spec.cdc_source_config, keys)
+    return " AND ".join(_all_met(rules, kind) for kind in ("expect_or_drop", "expect_or_quarantine"))
+
+
 def set_aside(spark: SparkSession, spec: LoadSpec, job_run_id: str, aside: DataFrame) -> None:
     """Add the rows to the quarantine table, each distinct row once; a second time changes nothing."""
     source = {f.name: f.dataType for f in aside.schema.fields if f.name != _BROKEN}

@@ -23,10 +23,10 @@ from laketasks.column import WATERMARK
 from laketasks.counts import Counts
 from laketasks.drift import history_of, keys_of, refuse_drift
 from laketasks.error import ConflictError, GuardError, LoadError, TargetError
-from laketasks.expectation import judge, set_aside
+from laketasks.expectation import judge, kept, set_aside
 from laketasks.run_log import LastLoad, last_success
 from laketasks.settle import check_survey, conform, settle, survey
-from laketasks.source import RawSource, Source, filter_rows, open_source, sort_columns
+from laketasks.source import RawSource, Source, filter_rows, open_source, sort_columns, with_history
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant, unsupported
 from laketasks.sql import quote
 from laketasks.target import Target, create, drop, evolve, find_target, fit
@@ -130,6 +130,7 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Plan:
     since = _watermark_from(spec, context, raw, stored, last)
     judged = judge(filter_rows(raw, spec, since), spec, loader.keys(spec))
     source = sort_columns(raw, judged.frame, spec, loader.keys(spec), since)
+    source = with_history(raw, source, spec, loader.keys(spec), kept(spec, loader.keys(spec)))
     system = loader.system_columns(spec, source)
     _refuse_own_names(spec, source, tuple(system))
     types = fit(target, {**source.carried, **system}, spec.cdc_source_config.schema_evolution)
@@ -205,6 +206,12 @@ def _check_spec(spec: LoadSpec) -> None:
         raise LoadError(f"{spec.target_table}: {'; '.join(missing)}")
     if not LOADERS[spec.execution_pipeline].keys(spec) and spec.execution_pipeline != "fact_overwrite":
         raise LoadError(f"{spec.target_table}: {spec.execution_pipeline} needs key columns; name them in the row")
+    history = spec.cdc_source_config.source_mode == "fivetran_history"
+    if history and spec.load_type == "incremental" and not spec.cdc_source_config.reconcile:
+        raise LoadError(
+            f"{spec.target_table}: an incremental read of a Fivetran history misses rows that ended, whose "
+            "_fivetran_synced stays; set load_type full"
+        )
     if bool(spec.sql_file_path) == bool(spec.source_table):
         raise LoadError(f"{spec.target_table}: give source_table or sql_file_path, one of the two")
 

@@ -8,16 +8,18 @@ the gap. The MERGE matches on key and valid_from, so replaying a batch changes n
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, DataType, StringType, TimestampType
+from pyspark.sql.types import DataType, TimestampType
 
-from laketasks.canonical import canonical, differs
+from laketasks import timeline
+from laketasks.canonical import differs
 from laketasks.change import Change, Load, Loader, Merge
 from laketasks.column import (
     ACT,
     AT,
-    AUDIT,
     DELETE,
     DELETED_AT,
     FATE,
@@ -32,12 +34,12 @@ from laketasks.column import (
     VALID_TO,
     WATERMARK,
 )
-from laketasks.error import SourceError
 from laketasks.source import Source, instant_expression
-from laketasks.spec import LoadSpec, parse_instant
+from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, on, quote, same, text
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
+from laketasks.version import surrogate_key, system_columns, tracked_columns
 
 _RETURNS = "_laketasks_returns"
 _NEW_VERSION = "_laketasks_new_version"
@@ -45,23 +47,9 @@ _DELETES = "_laketasks_deletes"
 _STORED = (VALID_FROM, VALID_TO, IS_CURRENT, IS_DELETED, SEQUENCE, WATERMARK)
 
 
-def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
-    surrogate = {name: StringType() for name in spec.primary_key_columns}
-    return {
-        **surrogate,
-        VALID_FROM: TimestampType(),
-        VALID_TO: TimestampType(),
-        IS_CURRENT: BooleanType(),
-        IS_DELETED: BooleanType(),
-        DELETED_AT: TimestampType(),
-        **AUDIT,
-        **source.order_columns,
-    }
-
-
-def change(load: Load, source: Source, target: Target) -> Change:
+def compare(load: Load, source: Source, target: Target) -> Change:
     """Compare each key's source row with its open version, and with its last closed one where none is open."""
-    tracked, untracked = _tracked(load, source)
+    tracked, untracked = tracked_columns(load, source)
     system = system_columns(load.spec, source)
     new_version = differs(tracked, ignore_null=load.config.ignore_null_updates)
     judged = _joined(load, source, target, system).selectExpr(
@@ -80,20 +68,6 @@ def change(load: Load, source: Source, target: Target) -> Change:
         FATE, ACT, AT, OLD_FROM, _DELETES, *(f"{_inserted(load, source, name)} AS {quote(name)}" for name in columns)
     )
     return Change(rows=rows, write=_merge(load, columns, untracked), columns=columns)
-
-
-def _tracked(load: Load, source: Source) -> tuple[dict[str, DataType], dict[str, DataType]]:
-    """The compared columns, apart: those whose change makes a version, and those updated in place."""
-    config = load.config
-    named = {name.lower() for name in config.track_history_column_list or config.track_history_except_column_list}
-    unknown = named - {name.lower() for name in source.carried}
-    if unknown:
-        raise SourceError(f"track_history: the source carries no column {', '.join(sorted(unknown))}")
-    if not named:
-        return source.compared, {}
-    keeps = bool(config.track_history_column_list)
-    tracked = {name: kind for name, kind in source.compared.items() if (name.lower() in named) is keeps}
-    return tracked, {name: kind for name, kind in source.compared.items() if name not in tracked}
 
 
 def _joined(load: Load, source: Source, target: Target, system: dict[str, DataType]) -> DataFrame:
@@ -184,15 +158,9 @@ def _inserted(load: Load, source: Source, name: str) -> str:
         LOADED_AT: instant(load.now),
         UPDATED_AT: instant(load.now),
         JOB_RUN_ID: text(load.context.job_run_id),
-        **{surrogate: _surrogate(load, source) for surrogate in load.spec.primary_key_columns},
+        **{surrogate: surrogate_key(load, source, AT) for surrogate in load.spec.primary_key_columns},
     }
     return made.get(name, quote(name))
-
-
-def _surrogate(load: Load, source: Source) -> str:
-    keys = sorted(load.keys, key=str.lower)
-    parts = [f"{text(key.lower())}, {canonical(quote(key), source.carried[key])}" for key in keys]
-    return f"md5(to_json(named_struct({', '.join(parts)}, '{VALID_FROM}', unix_micros({AT}))))"
 
 
 def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType]) -> Merge:
@@ -222,6 +190,16 @@ def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType])
             f"WHEN NOT MATCHED AND s.{ACT} = 'open' THEN INSERT ({names}) VALUES ({values})",
         ),
     )
+
+
+BY_SOURCE_MODE = MappingProxyType(
+    {"state": compare, "snapshot": compare, "events": timeline.change, "fivetran_history": timeline.change}
+)
+
+
+def change(load: Load, source: Source, target: Target) -> Change:
+    """What the source's rows change, by what kind of rows they are."""
+    return BY_SOURCE_MODE[load.config.source_mode](load, source, target)
 
 
 LOADER = Loader(

@@ -13,7 +13,7 @@ from pyspark.sql.types import BooleanType, DataType
 from laketasks import mark
 from laketasks.canonical import row_hash
 from laketasks.change import Load
-from laketasks.column import DELETE, SEQUENCE, WATERMARK
+from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK
 from laketasks.error import GuardError
 from laketasks.source import Source
 from laketasks.sql import listed, quote
@@ -44,9 +44,11 @@ def conform(source: Source, target: Target, types: Mapping[str, DataType]) -> So
         for name, kind in source.carried.items()
     ]
     meta = [name for name in source.frame.columns if name not in source.carried]
+    kept = [*casts, *(quote(name) for name in meta)]
     return replace(
         source,
-        frame=source.frame.selectExpr(*casts, *(quote(name) for name in meta)),
+        frame=source.frame.selectExpr(*kept),
+        history=source.history.selectExpr(*kept, READ) if source.history is not None else None,
         carried={named[name]: types[name] for name in source.carried},
         compared={named[name]: types[name] for name in source.compared},
     )
@@ -107,9 +109,15 @@ def check_survey(load: Load, source: Source, found: Survey, *, target_rows: int)
 
 
 def settle(load: Load, source: Source, found: Survey) -> tuple[Source, int, int]:
-    """One row per key: the source, how many rows were dropped for their order, how many were duplicates."""
+    """One row per key: the source, how many rows were dropped for their order, how many were duplicates.
+
+    The rows of a change source stay as many as they are.
+    """
     dropped = found.null_order if found.null_order and load.config.on_null_sequence == "exclude" else 0
     frame = source.frame.where(f"NOT ({_null_order(source)})") if dropped else source.frame
+    if source.history is not None:
+        history = source.history.where(f"NOT ({_null_order(source)})") if dropped else source.history
+        return replace(source, frame=frame, history=history), dropped, 0
     if not load.keys:
         return replace(source, frame=frame), dropped, 0
     keys = found.keys if not dropped else frame.select(*[quote(key) for key in load.keys]).distinct().count()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyspark.errors import PySparkException
@@ -10,13 +10,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, TimestampType
 
 from laketasks import mark
-from laketasks.column import AT, DELETE, SEQUENCE, WATERMARK, is_ours
+from laketasks.column import AT, DELETE, ENDS_AT, READ, SEQUENCE, WATERMARK, is_ours
 from laketasks.error import SourceError
-from laketasks.spec import LoadSpec, RunContext, did_you_mean, parse_duration
+from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import fill_catalogs, quote, quote_table, text
 
 _SYNCED = "_fivetran_synced"
 _DELETED = "_fivetran_deleted"
+_HISTORY = ("_fivetran_start", "_fivetran_end", "_fivetran_active")
+_TIMES = (TimestampType, TimestampNTZType, DateType)
+_FOREVER = "timestamp_micros(253370764800000000)"  # 9999-01-01: Fivetran's open end lies in this year
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,8 @@ class Source:
     """A source's rows and what its columns mean.
 
     `frame` holds the carried columns and `_sequence`, `_watermark`, the delete flag (never NULL) and the
-    instant of the sequence; the last is NULL where there is no sequence or it holds no time.
+    instant of the sequence; the last is NULL where there is no sequence or it holds no time. Of a change source
+    `history` has the rows that earlier reads brought as well, and whether a row is one of this read.
     """
 
     frame: DataFrame
@@ -36,6 +40,7 @@ class Source:
     full: bool
     version: int | None = None
     watermark_from: str | None = None
+    history: DataFrame | None = None
 
     @property
     def order_columns(self) -> dict[str, DataType]:
@@ -54,6 +59,7 @@ class RawSource:
     watermark: str
     deletes: str
     version: int | None
+    ends: str = ""
 
     @property
     def watermark_type(self) -> DataType | None:
@@ -70,9 +76,12 @@ def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Raw
             raise SourceError(f"columns {columns[name.lower()]} and {name} differ in case only; rename one in the SQL")
         columns[name.lower()] = name
     config = spec.cdc_source_config
-    default_sequence = (columns[_SYNCED],) if _SYNCED in columns else ()
+    ends = _ends(types, columns) if config.source_mode == "fivetran_history" else ""
+    ordered = _HISTORY[0] if ends else _SYNCED
+    default_sequence = (columns[ordered],) if ordered in columns else ()
     sequence_by = _known("sequence_by", config.sequence_by, columns) or default_sequence
     synced = columns.get(_SYNCED, sequence_by[0] if sequence_by else "")
+    _refuse_order(spec, types, sequence_by)
     named = (config.watermark,) if config.watermark else ()
     return RawSource(
         frame=frame,
@@ -82,6 +91,7 @@ def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Raw
         watermark=(_known("watermark", named, columns) or (synced,))[0],
         deletes=config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else ""),
         version=version,
+        ends=ends,
     )
 
 
@@ -91,10 +101,25 @@ def filter_rows(raw: RawSource, spec: LoadSpec, watermark_from: str | None) -> D
     frame = raw.frame.where(config.where) if config.where else raw.frame
     if watermark_from is None or raw.watermark_type is None:
         return frame
-    lookback = parse_duration(config.lookback)
+    return frame.where(_reached(quote(raw.watermark), raw.watermark_type, spec, watermark_from))
+
+
+def with_history(raw: RawSource, source: Source, spec: LoadSpec, keys: tuple[str, ...], kept: str) -> Source:
+    """The source with all rows that a change source has, those of this read marked; `kept` is what rows must meet."""
+    if spec.cdc_source_config.source_mode not in CHANGE_SOURCES:
+        return source
+    if source.watermark_from is None or raw.watermark_type is None:
+        return replace(source, history=source.frame.selectExpr("*", f"true AS {READ}"))
+    rows = filter_rows(raw, spec, None).where(kept)
+    reached = _reached(WATERMARK, raw.watermark_type, spec, source.watermark_from)
+    history = sort_columns(raw, rows, spec, keys, None).frame.selectExpr("*", f"({reached}) AS {READ}")
+    return replace(source, history=history)
+
+
+def _reached(column: str, kind: DataType, spec: LoadSpec, watermark_from: str) -> str:
+    lookback = parse_duration(spec.cdc_source_config.lookback)
     assert lookback is not None
-    reached = mark.from_mark(quote(raw.watermark), watermark_from, raw.watermark_type, lookback)
-    return frame.where(f"{reached} OR {quote(raw.watermark)} IS NULL")
+    return f"{column} IS NULL OR {mark.from_mark(column, watermark_from, kind, lookback)}"
 
 
 def sort_columns(
@@ -109,7 +134,7 @@ def sort_columns(
         compared={n: t for n, t in carried.items() if n not in order and n.lower() not in {k.lower() for k in keys}},
         sequence_type=_sequence_type(raw),
         watermark_type=raw.watermark_type,
-        may_delete=bool(raw.deletes),
+        may_delete=bool(raw.deletes or raw.ends),
         full=watermark_from is None,
         version=raw.version,
         watermark_from=watermark_from,
@@ -185,12 +210,43 @@ def _meta(raw: RawSource) -> list[str]:
         parts = ", ".join(f"{text(name)}, {quote(name)}" for name in raw.sequence_by)
         sequence = f"IF({some_null}, NULL, named_struct({parts}))"
     deletes = f"coalesce({raw.deletes}, false)" if raw.deletes else "false"
+    ends = [f"{raw.ends} AS {ENDS_AT}"] if raw.ends else []
     return [
+        *ends,
         f"{sequence or 'cast(NULL AS TIMESTAMP)'} AS {SEQUENCE}",
         f"{quote(raw.watermark) if raw.watermark else 'cast(NULL AS TIMESTAMP)'} AS {WATERMARK}",
         f"{deletes} AS {DELETE}",
         f"{_instant_of(raw)} AS {AT}",
     ]
+
+
+def _ends(types: dict[str, DataType], columns: dict[str, str]) -> str:
+    """When a row of a Fivetran history ends, exclusive; NULL where it is open. Fivetran writes the last millisecond."""
+    missing = [name for name in _HISTORY if name not in columns]
+    if missing:
+        raise SourceError(f"source_mode fivetran_history needs {', '.join(missing)}, which the source does not have")
+    start, end, active = (columns[name] for name in _HISTORY)
+    if not all(isinstance(types[name], TimestampType) for name in (start, end)):
+        raise SourceError(f"source_mode fivetran_history needs {start} and {end} as TIMESTAMP")
+    is_open = f"coalesce({quote(active)}, false) OR {quote(end)} >= {_FOREVER}"
+    return f"IF({is_open}, NULL, timestamp_micros(unix_micros({quote(end)}) + 1000))"
+
+
+def _refuse_order(spec: LoadSpec, types: dict[str, DataType], sequence_by: tuple[str, ...]) -> None:
+    """Raise SourceError where a change source cannot be put in order."""
+    mode = spec.cdc_source_config.source_mode
+    if mode not in CHANGE_SOURCES:
+        return
+    if not sequence_by:
+        raise SourceError(f"{spec.target_table}: source_mode {mode} needs an order of its rows; set sequence_by")
+    if mode == "fivetran_history" and tuple(name.lower() for name in sequence_by) != _HISTORY[:1]:
+        raise SourceError(f"{spec.target_table}: a Fivetran history is ordered by {_HISTORY[0]}; remove sequence_by")
+    if spec.execution_pipeline == "scd2" and not isinstance(types[sequence_by[0]], _TIMES):
+        kind = types[sequence_by[0]].simpleString()
+        raise SourceError(
+            f"{spec.target_table}: sequence_by {sequence_by[0]} is {kind}; scd2 needs a timestamp or date first, as "
+            "valid_from comes from it"
+        )
 
 
 def _instant_of(raw: RawSource) -> str:

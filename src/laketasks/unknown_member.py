@@ -60,7 +60,11 @@ def add_unknown_member(load: Load, source: Source, target: Target, change: Chang
         f"{values.get(field.name, f'cast(NULL AS {field.dataType.simpleString()})')} AS {quote(field.name)}"
         for field in change.rows.schema.fields
     ]
-    return replace(change, rows=change.rows.unionByName(target.spark.range(1).selectExpr(*columns)))
+    one = target.spark.range(1)
+    tally = change.tally
+    if tally is not None:
+        tally = tally.unionAll(one.selectExpr(f"'unknown' AS {FATE}", f"{values[ACT]} AS {ACT}", "1L AS rows"))
+    return replace(change, rows=change.rows.unionByName(one.selectExpr(*columns)), tally=tally)
 
 
 def _is_there(load: Load, source: Source, target: Target) -> bool:

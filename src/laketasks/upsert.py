@@ -6,9 +6,12 @@ Unchanged rows are left out before the MERGE, so that their files are not rewrit
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, TimestampType
 
+from laketasks import latest
 from laketasks.canonical import differs
 from laketasks.change import Change, Load, Merge
 from laketasks.column import (
@@ -44,6 +47,11 @@ def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
 
 
 def change(load: Load, source: Source, target: Target) -> Change:
+    """What the source's rows change, by what kind of rows they are."""
+    return BY_SOURCE_MODE[load.config.source_mode](load, source, target)
+
+
+def compare(load: Load, source: Source, target: Target) -> Change:
     """Compare each key's source row with its stored row."""
     system = system_columns(load.spec, source)
     stored_columns = {
@@ -128,3 +136,12 @@ def _merge(load: Load, columns: tuple[str, ...]) -> Merge:
         clauses.append(f"WHEN MATCHED AND s.{ACT} = 'delete' THEN DELETE")
     clauses.append(f"WHEN NOT MATCHED AND s.{ACT} = 'insert' THEN INSERT ({names}) VALUES ({values})")
     return Merge(match=load.keys, clauses=tuple(clauses))
+
+
+def _replay(load: Load, source: Source, target: Target) -> Change:
+    return latest.change(load, source, target, (*source.carried, *system_columns(load.spec, source)))
+
+
+BY_SOURCE_MODE = MappingProxyType(
+    {"state": compare, "snapshot": compare, "events": _replay, "fivetran_history": _replay}
+)

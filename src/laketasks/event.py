@@ -1,0 +1,158 @@
+"""Change sources: every row of the keys that a read touches, put in order and drawn together into runs.
+
+A key that any row of the read names is computed again from all of its rows in the source, so that late and out-of-order
+rows land where they belong, and any batching of the same events gives the same result. Rows of one key and instant are
+one point: the last in order counts, a delete before anything else at its sequence. Neighbouring points with equal
+tracked values are one run, which begins with its first point and has the other values of its last.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructType
+
+from laketasks.canonical import row_hash
+from laketasks.change import Load
+from laketasks.column import ACT, AT, DELETE, ENDS_AT, FATE, READ, SEQUENCE, WATERMARK
+from laketasks.error import GuardError
+from laketasks.source import Source
+from laketasks.sql import listed, on, quote, same
+
+READS = "_laketasks_reads"  # how many rows of this read are one point
+SEED = "_laketasks_seed"  # the point is a stored row, which begins before the source's earliest row of its key
+STARTS = "_laketasks_starts"
+VALUED = "_laketasks_valued"  # how many points of the key have had values of their own so far
+RUN = "_laketasks_run"
+RUN_AT = "_laketasks_run_at"
+LAST = "_laketasks_last"
+LAST_SEQUENCE = "_laketasks_last_sequence"  # the point's own
+MOVED = f"(s.{SEQUENCE} IS NOT NULL AND NOT (s.{SEQUENCE} <=> t.{SEQUENCE}))"  # its run begins with another row
+_STATE = "_laketasks_state"
+_HASH = "_laketasks_hash"
+_RANK = "_laketasks_rank"
+_RUNNING = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+_SAMPLE = 5
+
+
+def touched(load: Load, source: Source) -> DataFrame:
+    """All rows of the keys that this read names, in source order columns; deletes that are ignored are left out."""
+    assert source.history is not None
+    rows = source.history
+    if not source.full:
+        keys = source.frame.select(*[quote(key) for key in load.keys]).distinct()
+        rows = rows.alias("s").join(keys.alias("t"), F.expr(same(load.keys)), "left_semi")
+    rows = rows.where(f"{SEQUENCE} IS NOT NULL").selectExpr("*", "false AS " + SEED)
+    if load.config.on_conflict == "fail":
+        _refuse_conflicts(load, source, rows)
+    rows = rows.selectExpr("*", f"IF({READ}, 1, 0) AS {READS}")
+    if load.config.delete_mode == "ignore":
+        return rows.where(f"NOT {DELETE}").drop(ENDS_AT)
+    return _with_ends(load, rows) if ENDS_AT in rows.columns else rows
+
+
+def runs(load: Load, source: Source, rows: DataFrame, order: str, tracked: dict[str, DataType]) -> DataFrame:
+    """One row per key and point, in the order of `order` (the instant, or the sequence), each with its run.
+
+    Sequence, watermark and the columns they come from are those of the run's first point. A delete has the values of
+    the point before it, where there is one.
+    """
+    points = _points(load, source, rows, order)
+    window = f"(PARTITION BY {listed(load.keys)} ORDER BY {', '.join(terms(source, order))}"
+    state = points.selectExpr("*", f"IF({DELETE}, 'deleted', {row_hash(tracked)}) AS {_STATE}")
+    state = state.selectExpr("*", f"NOT ({_STATE} <=> lag({_STATE}) OVER {window})) AS {STARTS}")
+    chained = state.selectExpr(
+        "*",
+        f"sum(IF({STARTS}, 1, 0)) OVER {window} {_RUNNING}) AS {RUN}",
+        f"sum(IF({DELETE} AND NOT {SEED}, 0, 1)) OVER {window} {_RUNNING}) AS {VALUED}",
+        f"coalesce(lead({STARTS}) OVER {window}), true) AS {LAST}",
+    )
+    first = [name for name in source.carried if name not in source.compared and name not in load.keys]
+    in_run = f"(PARTITION BY {listed(load.keys)}, {RUN} ORDER BY {', '.join(terms(source, order))} {_RUNNING})"
+    chained = chained.selectExpr("*", f"{SEQUENCE} AS {LAST_SEQUENCE}")
+    begun = _over(chained, (*first, SEQUENCE, WATERMARK, SEED), in_run, f"first_value({AT}) OVER {in_run} AS {RUN_AT}")
+    if not source.may_delete:
+        return begun
+    by_value = f"(PARTITION BY {listed(load.keys)}, {VALUED} ORDER BY {', '.join(terms(source, order))} {_RUNNING})"
+    return _over(begun, (*source.compared, *first), by_value)
+
+
+def read_deletes(source: Source) -> DataFrame:
+    """The tally of the deletes that this read brought and delete_mode ignores."""
+    return source.frame.where(DELETE).agg(F.expr("count(*) AS rows")).selectExpr(f"'ignored' AS {FATE}", "rows")
+
+
+def tally(load: Load, source: Source, fates: DataFrame, changes: DataFrame) -> DataFrame:
+    """Rows by fate and act: fates are those of the rows of this read, acts those of the table's rows."""
+    parts = [fates, read_deletes(source)] if load.config.delete_mode == "ignore" else [fates]
+    judged = reduce(DataFrame.unionAll, (part.selectExpr(FATE, "cast(rows AS BIGINT) AS rows") for part in parts))
+    by_fate = judged.groupBy(FATE).agg(F.expr("sum(rows) AS rows"))
+    by_act = changes.where(f"{ACT} IS NOT NULL").groupBy(ACT).agg(F.expr("count(*) AS rows"))
+    nothing = "cast(NULL AS STRING)"
+    return by_fate.selectExpr(FATE, f"{nothing} AS {ACT}", "rows").unionAll(
+        by_act.selectExpr(f"{nothing} AS {FATE}", ACT, "rows")
+    )
+
+
+def _points(load: Load, source: Source, rows: DataFrame, order: str) -> DataFrame:
+    """One row per key and `order`: the last by sequence, the delete of a sequence, then by arrival.
+
+    Of equal rows the first to arrive counts; with on_conflict latest the last, whose values may be others.
+    """
+    arrival = "DESC NULLS LAST" if load.config.on_conflict == "latest" else "ASC NULLS LAST"
+    at = f"PARTITION BY {listed(load.keys)}, {order}"
+    ranking = [f"{term} DESC NULLS LAST" for term in terms(source, SEQUENCE)]
+    ranking += [f"{DELETE} DESC", f"{WATERMARK} {arrival}", f"{_HASH} DESC"]
+    hashed = rows.selectExpr("*", f"{row_hash(source.compared)} AS {_HASH}")
+    ranked = hashed.selectExpr(
+        *(f"sum({READS}) OVER ({at}) AS {READS}" if name == READS else quote(name) for name in rows.columns),
+        f"row_number() OVER ({at} ORDER BY {', '.join(ranking)}) AS {_RANK}",
+    )
+    return ranked.where(f"{_RANK} = 1").drop(_RANK)
+
+
+def _with_ends(load: Load, rows: DataFrame) -> DataFrame:
+    """History rows, and their ends as deletes unless another row of the key follows at once."""
+    window = f"(PARTITION BY {listed(load.keys)} ORDER BY {AT})"
+    followed = f"coalesce(lead({AT}) OVER {window} <= {ENDS_AT}, false)"
+    gap = f"IF({ENDS_AT} IS NULL OR {followed}, NULL, greatest({ENDS_AT}, {AT})) AS {ENDS_AT}"
+    rows = rows.selectExpr(*(gap if name == ENDS_AT else quote(name) for name in rows.columns))
+    made = {SEQUENCE: ENDS_AT, AT: ENDS_AT, DELETE: "true", READS: "0", ENDS_AT: "cast(NULL AS TIMESTAMP)"}
+    ends = rows.where(f"{ENDS_AT} IS NOT NULL")
+    return rows.unionAll(ends.selectExpr(*(f"{made.get(n, quote(n))} AS {quote(n)}" for n in rows.columns)))
+
+
+def _refuse_conflicts(load: Load, source: Source, rows: DataFrame) -> None:
+    """Raise GuardError where one key and sequence has rows of different values and no delete among them."""
+    names = [quote(key) for key in load.keys]
+    hashed = rows.selectExpr(*names, SEQUENCE, DELETE, f"{row_hash(source.compared)} AS {_HASH}")
+    groups = hashed.groupBy(*names, SEQUENCE).agg(
+        F.expr(f"min({_HASH}) AS low"), F.expr(f"max({_HASH}) AS high"), F.expr(f"max(IF({DELETE}, 1, 0)) AS gone")
+    )
+    clash = groups.where("gone = 0 AND low <> high").selectExpr(*names).distinct()
+    sample = clash.limit(_SAMPLE).collect()
+    if sample:
+        shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
+        raise GuardError(
+            f"{load.spec.target_table}: {clash.count()} keys come more than once with the same sequence and different "
+            f"values, such as ({', '.join(load.keys)}) = {shown}. Name a sequence_by that orders them, or set "
+            "on_conflict: latest"
+        )
+
+
+def terms(source: Source, order: str) -> list[str]:
+    """What to order by: the fields of a sequence of several columns, one by one, as not every engine orders structs."""
+    if order == SEQUENCE and isinstance(source.sequence_type, StructType):
+        return [on(SEQUENCE, field.name) for field in source.sequence_type]
+    return [order]
+
+
+def _over(frame: DataFrame, names: tuple[str, ...], window: str, *more: str) -> DataFrame:
+    """The frame with each named column as the window's first value."""
+    columns = [
+        f"first_value({quote(name)}) OVER {window} AS {quote(name)}" if name in names else quote(name)
+        for name in frame.columns
+    ]
+    return frame.selectExpr(*columns, *more)
