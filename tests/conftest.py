@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -53,7 +53,12 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.config.getoption("--engine"))
 
 
-@pytest.fixture(scope="session")
+def _server_scope(fixture_name: str, config: pytest.Config) -> Literal["session", "module"]:
+    """Sail keeps some megabytes of each operation until it ends (0.7): it is started anew for every file of tests."""
+    return "module" if config.getoption("--engine") == "sail" else "session"
+
+
+@pytest.fixture(scope=_server_scope)
 def spark(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
