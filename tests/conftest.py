@@ -1,4 +1,4 @@
-"""One server for the whole test session, of the engine that --engine names; each test gets schemas of its own.
+"""A server of the engine that --engine names; each test gets schemas of its own.
 
 `spark`      the session
 `workspace`  this test's folder, laid out as localjobs does: tables at <workspace>/<catalog>/<schema>/<table>
