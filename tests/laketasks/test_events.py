@@ -6,66 +6,13 @@ Integers are sequences, that many seconds after the epoch. Events of earlier bat
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from laketasks.error import GuardError, LoadError, SourceError
+from tests.laketasks.feed import COLUMNS, EVENTS, GONE, Feed, at
 from tests.laketasks.warehouse import OPEN, T, Warehouse
-
-COLUMNS = "id bigint, a string, gone boolean, seq timestamp, arrived timestamp"
-EVENTS = {
-    "source_mode": "events",
-    "sequence_by": "seq",
-    "watermark": "arrived",
-    "apply_as_deletes": "gone",
-    "except_column_list": ["gone", "arrived"],
-}
-Event = tuple[int, str | None, int]  # id, value, sequence
-GONE = "a delete"
-
-
-def at(seconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
-
-
-@dataclass
-class Feed:
-    """A source that only grows; each batch arrives a day after the last."""
-
-    warehouse: Warehouse
-    pipeline: str = "scd2"
-    load_type: str = "incremental"
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    batches: int = 0
-
-    def bring(self, *events: Event) -> None:
-        self.batches += 1
-        for key, value, sequence in events:
-            row = (key, None if value == GONE else value, value == GONE, at(sequence), T(self.batches))
-            self.rows.append(row)
-        self.warehouse.source(COLUMNS, *self.rows)
-
-    def load(self, *events: Event, **config: Any) -> dict[str, Any]:
-        self.bring(*events)
-        return self.warehouse.load(self.pipeline, load_type=self.load_type, **(EVENTS | config))
-
-    def versions(self, *more: str) -> list[tuple[Any, ...]]:
-        rows = [
-            (row[0], row[1], _seconds(row[-3]), _seconds(row[-2]), *row[2:-3])
-            for row in self.warehouse.history("a", *more)
-        ]
-        return sorted(rows, key=lambda row: (row[0], row[2]))
-
-    def states(self, *columns: str) -> list[tuple[Any, ...]]:
-        return [tuple(map(_seconds, row)) for row in self.warehouse.rows("id", "a", *columns)]
-
-
-def _seconds(label: Any) -> Any:
-    return int(datetime.fromisoformat(label).timestamp()) if isinstance(label, str) and label[:4] == "1970" else label
 
 
 @pytest.fixture(params=["full", "incremental"])
@@ -265,32 +212,3 @@ def test_facts_merge_events(warehouse: Warehouse) -> None:
     row = feed.load((1, C, 20), (2, X, 5), (3, A, 5), (3, B, 6))
     assert feed.states() == [(1, C), (2, B), (3, B)]
     assert (row["new"], row["changed"]) == (1, 1)
-
-
-def _random_events(dice: random.Random) -> list[Event]:
-    """Up to 80 events of 5 keys: 20 % deletes, 25 % NULL, 15 % exact duplicates; one value per key and sequence."""
-    events: dict[tuple[int, int], Event] = {}
-    for _ in range(dice.randint(20, 68)):
-        key, sequence = dice.randint(1, 5), dice.randint(1, 40)
-        value = GONE if dice.random() < 0.2 else None if dice.random() < 0.25 else dice.choice("abc")
-        events.setdefault((key, sequence), (key, value, sequence))
-    made = list(events.values())
-    return made + [event for event in made if dice.random() < 0.15]
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
-def test_96_any_batching_gives_the_same_table(warehouse: Warehouse, pipeline: str, seed: int) -> None:
-    dice = random.Random(seed)
-    print(f"seed {seed}")
-    events = _random_events(dice)
-    state = ("id", "a", "seq", "_sequence", "is_deleted", "deleted_at")
-    columns = (*state, "valid_from", "valid_to", "is_current") if pipeline == "scd2" else state
-    Feed(warehouse=warehouse, pipeline=pipeline).load(*sorted(events, key=lambda event: event[2]))
-    at_once = warehouse.rows(*columns)
-    warehouse.spark.sql(f"DELETE FROM {warehouse.target}").collect()
-    dice.shuffle(events)
-    feed, batches = Feed(warehouse=warehouse, pipeline=pipeline), dice.randint(4, 8)
-    for batch in range(batches):
-        feed.load(*events[batch::batches], max_delete_ratio=1)
-    assert warehouse.rows(*columns) == at_once
