@@ -3,12 +3,13 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
+SPARK_TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo generate check run test test-spark lint bench clean
+.PHONY: help demo generate check run test test-spark oracles lint bench bench-loaders clean
 
 help:      ## this list
-	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
 generate: .venv/run.stamp  ## write resources/*.job.yml from bundle/execution_table.yml
@@ -17,18 +18,24 @@ check: .venv/run.stamp     ## fail when resources/ is not what generate would wr
 	@$(RUN) -m generator check
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp     ## every test but those on Spark
-	@$(RUN) -m pytest -m "not spark"
-test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta
-	@$(RUN) -m pytest -m spark
+test: .venv/test.stamp     ## every test but those on Spark, the oracles and the crashes
+	@$(RUN) -m pytest -m "not spark and not oracle and not crash"
+test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
+	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
+oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders beside dbt, SQLMesh and AUTO CDC (docs/oracles.md)
+	@.venv-oracles/bin/python -m pytest -m oracle tests/oracles
+crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.md)
+	@$(RUN) -m pytest -s -m crash tests/crashes
 lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && $(RUN) -m generator check
 bench: .venv/test.stamp    ## the measurements of benchmarks/README.md
 	@$(RUN) -m benchmarks
+bench-loaders: .venv/test.stamp  ## the loaders beside dbt's, SQLMesh's, mack's, deltalake's and textbook statements, 1 M rows
+	@$(RUN) -m benchmarks.loaders
 clean:     ## remove the environments, the demo's workspace and what was built
-	rm -rf .venv .venv-spark $(DEMO) dist
+	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc $(DEMO) dist
 
-.venv/bin/python .venv-spark/bin/python:
+.venv/bin/python .venv-spark/bin/python .venv-oracles/bin/python .venv-autocdc/bin/python:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "laketasks needs Python 3.11 or newer with the venv module; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
 	  echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -47,4 +54,16 @@ clean:     ## remove the environments, the demo's workspace and what was built
 	@.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-spark.txt --group spark \
 	  $$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || echo --group jdk)
 	@.venv-spark/bin/python -m localjobs.spark_home
+	@touch $@
+
+# The loaders and who else keeps histories; AUTO CDC is in a Spark of its own.
+.venv-oracles/oracles.stamp: pyproject.toml constraints-oracles.txt | .venv-oracles/bin/python
+	@echo "installing Sail, dbt and SQLMesh into .venv-oracles (about 900 MB) ..."
+	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oracles.txt --group oracles --editable .
+	@touch $@
+.venv-autocdc/autocdc.stamp: pyproject.toml constraints-oracles.txt tests/oracles/auto_cdc.ivy.xml | .venv-autocdc/bin/python
+	@echo "installing a Spark with AUTO CDC into .venv-autocdc (about 900 MB) ..."
+	@.venv-autocdc/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oracles.txt --group autocdc \
+	  $$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || echo --group jdk)
+	@.venv-autocdc/bin/python -m tests.oracles.auto_cdc fetch
 	@touch $@

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from laketasks.spec import CdcSourceConfig
+from laketasks.spec import FIVETRAN_ID, CdcSourceConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Case:
     pipeline: str
     load_type: str
     config: CdcSourceConfig
+    keys: tuple[str, ...] = ()
 
 
 # Keys that mean something to some runners only.
@@ -130,12 +131,34 @@ def _modes(case: Case) -> Iterator[Refusal]:
         yield Refusal(column="load_type", what=what, remedy="add reconcile: true, or set load_type full")
 
 
+def _reconciled(case: Case) -> Iterator[Refusal]:
+    """The loader refuses the same of a run that is asked to reconcile such a table by name."""
+    if not case.config.reconcile:
+        return
+    if case.pipeline == "fact_overwrite":
+        yield Refusal(what="reconcile is not for fact_overwrite, which reads the whole source", remedy="remove it")
+    elif case.config.source_mode == "snapshot":
+        what = "reconcile with source_mode: snapshot, which compares all keys each time"
+        yield Refusal(what=what, remedy="remove it; on_missing says what a vanished key does")
+    elif case.config.where:
+        what = "where with reconcile: a filtered row would count as deleted"
+        yield Refusal(what=what, remedy="filter in the SQL of the source, or remove one of them")
+
+
+def _row_identity(case: Case) -> Iterator[Refusal]:
+    """Where the source has no key, Fivetran writes an update as a new row and a deleted one: there is no history."""
+    if case.pipeline == "scd2" and FIVETRAN_ID in {key.lower() for key in case.keys}:
+        what = f"scd2 with key {FIVETRAN_ID}: an update makes a new key, so no row would have a history"
+        remedy = "name the natural key, or use scd1 with delete_mode: hard"
+        yield Refusal(column="business_key_columns", what=what, remedy=remedy)
+
+
 def _unseen_deletes(case: Case) -> Iterator[Refusal]:
     config = case.config
     unseen = case.load_type == "incremental" and not config.reconcile and config.source_mode != "cdf"
     if unseen and config.apply_as_deletes:
         what = "apply_as_deletes in an incremental read: deletes that leave the watermark as it is are not seen"
-        remedy = "set load_type full where such deletes happen"
+        remedy = "add reconcile: true, or set load_type full where such deletes happen"
         yield Refusal(what=what, remedy=remedy, severity="warning")
 
 
@@ -146,5 +169,7 @@ RULES: tuple[Rule, ...] = (
     _deletes,
     _drop_columns,
     _modes,
+    _reconciled,
+    _row_identity,
     _unseen_deletes,
 )

@@ -237,7 +237,9 @@ def config_columns(entry: Entry) -> Iterator[Problem]:
 def combinations(entry: Entry) -> Iterator[Problem]:
     if not entry.built_in:
         return
-    case = Case(pipeline=entry.row.execution_pipeline, load_type=entry.row.load_type, config=entry.config)
+    row = entry.row
+    keys = tuple(row.business_key_columns or ())
+    case = Case(pipeline=row.execution_pipeline, load_type=row.load_type, config=entry.config, keys=keys)
     for found in combination_problems(case):
         yield entry.problem(found.column, found.what, found.remedy, found.severity)
 

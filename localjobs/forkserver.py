@@ -53,7 +53,7 @@ class ForkServer:
             while self._listen(selector, woken):
                 pass
         for process in self._running:
-            _kill_group(process)
+            _kill_running(process)
 
     def _listen(self, selector: selectors.BaseSelector, woken: int) -> bool:
         selector.select()
@@ -80,7 +80,7 @@ class ForkServer:
         if "kill" in request:
             for process, (number, _) in self._running.items():
                 if number == request["kill"]:
-                    _kill_group(process)
+                    _kill_running(process)
             return
         readable, writable = os.pipe()
         process = os.fork()
@@ -123,6 +123,12 @@ class ForkServer:
         with contextlib.suppress(ConnectionError):
             self._connection.sendall(json.dumps(answer).encode() + b"\n")
         self._connection.setblocking(False)
+
+
+def _kill_running(process: int) -> None:
+    """End a process that was not reaped yet: one that was forked just now leads no group so far."""
+    os.kill(process, signal.SIGKILL)
+    _kill_group(process)
 
 
 def _kill_group(process: int) -> None:

@@ -29,19 +29,22 @@ _SETTINGS = {
     "spark.connect.session.manager.defaultSessionTimeout": "7d",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.session.timeZone": "UTC",
-    # Small data: the defaults cut each of Delta's own queries into 50 tasks, and every shuffle into 200.
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.shuffle.partitions": "2",  # small data: the default cuts every shuffle into 200 tasks
     # Sessions bring no classes of their own; looking for some, the server would ask itself for each class by RPC.
     "spark.sql.artifact.isolation.enabled": "false",
+    # It would answer a task from what it answered another: those that share a session number their questions alike.
+    "spark.connect.session.planCache.enabled": "false",
     # The defaults, as plain numbers: a client of the next minor version cannot read what this server makes of them.
     "spark.sql.session.localRelationSizeLimit": str(3 << 30),
     "spark.sql.session.localRelationChunkSizeBytes": str(16 << 20),
     "spark.sql.session.localRelationBatchOfChunksSizeBytes": str(1 << 30),
+}
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.databricks.delta.snapshotPartitions": "2",  # the default cuts each of Delta's own queries into 50 tasks
 }
 
 
@@ -55,19 +58,22 @@ def spark(catalogs: Sequence[str], workspace: Path, log: Path) -> Iterator[Engin
             f"or another target of databricks.yml that sets every catalog variable to {CATALOG}"
         )
         raise ProblemsError([problem])
-    home = find_spark()
+    default = str(workspace.absolute() / CATALOG / "default")  # where schema `default` lies
+    with connect_server(find_spark(), _DELTA | {"spark.sql.warehouse.dir": default}, log) as engine:
+        yield engine
+
+
+@contextmanager
+def connect_server(home: SparkHome, settings: Mapping[str, str], log: Path) -> Iterator[Engine]:
+    """Run a Spark Connect server with these settings, on a port that is free."""
     with tempfile.TemporaryDirectory(prefix="localjobs_spark_", ignore_cleanup_errors=True) as scratch:
-        command = _command(home, workspace, Path(scratch))
+        command = _command(home, {**_SETTINGS, **settings, "spark.local.dir": scratch}, Path(scratch))
         with served("Spark", command, _environment(home), _LISTENS, log) as engine:
             yield engine
 
 
-def _command(home: SparkHome, workspace: Path, scratch: Path) -> list[str]:
+def _command(home: SparkHome, settings: Mapping[str, str], scratch: Path) -> list[str]:
     """Java itself and not `spark-submit`: nothing stands between the guard and the server, and it is up sooner."""
-    settings = _SETTINGS | {
-        "spark.sql.warehouse.dir": str(workspace.absolute() / CATALOG / "default"),  # where schema `default` lies
-        "spark.local.dir": str(scratch),
-    }
     return [
         *(str(home.java), f"-Xmx{_MEMORY}", f"-Djava.io.tmpdir={scratch}", f"-Dderby.system.home={scratch}"),
         f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",

@@ -39,10 +39,10 @@ class SparkHome:
         return os.pathsep.join((f"{self.folder / 'jars'}/*", f"{self.jars}/*"))
 
 
-def find_spark(environment: Path = ENVIRONMENT) -> SparkHome:
+def find_spark(environment: Path = ENVIRONMENT, modules: Path = _DELTA) -> SparkHome:
     """The installation in an environment; raises ProblemsError that says how to get what is missing."""
     home = _without_jars(environment)
-    expected = re.findall(r'name="([^"]+)" rev="([^"]+)"', _DELTA.read_text(encoding="utf-8"))
+    expected = re.findall(r'name="([^"]+)" rev="([^"]+)"', modules.read_text(encoding="utf-8"))
     missing = [f"{name}-{rev}.jar" for name, rev in expected if not (home.jars / f"{name}-{rev}.jar").is_file()]
     if missing:
         raise ProblemsError([f"Delta's jars are not in {home.jars}: {', '.join(missing)}; get them with: {_STAMP}"])
@@ -90,19 +90,19 @@ def _version(java: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def fetch_jars(environment: Path = ENVIRONMENT) -> None:
-    """Bring Delta's jars into the environment; raises ProblemsError when they cannot be had."""
+def fetch_jars(environment: Path = ENVIRONMENT, modules: Path = _DELTA) -> None:
+    """Bring Delta's jars into the environment, or other modules; raises ProblemsError when they cannot be had."""
     home = _without_jars(environment)
     command = [
         *(str(home.java), *_proxy(), "-cp", home.classpath, "org.apache.ivy.Main"),
-        *("-ivy", str(_DELTA), "-cache", str(environment / "ivy")),
+        *("-ivy", str(modules), "-cache", str(environment / "ivy")),
         *("-retrieve", f"{home.jars}/[artifact]-[revision].[ext]", "-types", "jar", "-warn"),
     ]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         problem = (
             "Delta's jars could not be fetched from Maven's central repository; what "
-            f"{_DELTA.name} names may be put into {home.jars} by other means"
+            f"{modules.name} names may be put into {home.jars} by other means"
         )
         raise ProblemsError([(done.stdout + done.stderr).strip(), problem])
 

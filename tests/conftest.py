@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -37,6 +38,11 @@ class Schemas:
 def pytest_addoption(parser: pytest.Parser) -> None:
     chosen = os.environ.get("LAKETASKS_ENGINE", "sail")
     parser.addoption("--engine", choices=[*ENGINES], default=chosen, help="what the loaders run on (default: sail)")
+    crashes = parser.getgroup("crashes", "how often the tests of tests/crashes try, for each load")
+    crashes.addoption("--kills", type=int, default=50, help="loads whose process is killed (default: 50)")
+    crashes.addoption("--outages", type=int, default=10, help="loads whose engine is killed (default: 10)")
+    crashes.addoption("--races", type=int, default=20, help="pairs of loads at once (default: 20)")
+    crashes.addoption("--seed", type=int, help="what chance is made of (default: another one each time, printed)")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,6 +52,16 @@ def pytest_runtest_makereport() -> Iterator[pytest.TestReport]:
     if report.skipped and os.environ.get("LAKETASKS_REQUIRE_ALL"):
         report.outcome = "failed"
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --engine spark, what asks for a session is a test on Spark, unless it is about Sail or a twin."""
+    if config.getoption("--engine") != "spark":
+        return
+    for item in items:
+        asked = getattr(item, "fixturenames", [])
+        if "spark" in asked and "schema" not in asked and not item.get_closest_marker("twin"):
+            item.add_marker("spark")
 
 
 @pytest.fixture(scope="session")
@@ -78,15 +94,21 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def schemas(engine: str, spark: SparkSession, workspace: Path) -> Iterator[Schemas]:
-    name = f"s_{uuid.uuid4().hex[:12]}"
+@contextmanager
+def made_schemas(engine: str, spark: SparkSession, workspace: Path, name: str) -> Iterator[Schemas]:
+    """Two schemas of this name for the block."""
     bronze, silver = CATALOGS[engine]
     made = Schemas(bronze=(bronze, name if bronze != silver else f"{name}_bronze"), silver=(silver, name))
     prepare(spark, workspace, [made.bronze, made.silver])
     yield made
     for catalog, schema in (made.bronze, made.silver):
         spark.sql(f"DROP SCHEMA IF EXISTS {catalog}.{schema} CASCADE")
+
+
+@pytest.fixture
+def schemas(engine: str, spark: SparkSession, workspace: Path) -> Iterator[Schemas]:
+    with made_schemas(engine, spark, workspace, f"s_{uuid.uuid4().hex[:12]}") as made:
+        yield made
 
 
 @pytest.fixture

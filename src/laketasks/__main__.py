@@ -1,4 +1,4 @@
-"""`python -m laketasks load|summarize|bootstrap --name=value ...`: what the entry points do, with exit codes."""
+"""`python -m laketasks load|summarize|adopt|bootstrap --name=value ...`: what the entry points do, with exit codes."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from laketasks.entry import load_table, named_parameters, summarize_run
+from laketasks.entry import adopt_table, load_table, named_parameters, summarize_run
 from laketasks.error import LoadError
-from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import AdoptSpec, LoadSpec, RunContext, SpecError, SummarySpec
 
 _USAGE = """\
 usage: python -m laketasks COMMAND --name=value ...
 
   load        load one table and append a row to the run log
   summarize   print what a run did; exit 1 when anything in it failed
+  adopt       take over a table that another tool has filled: add the loaders' columns, fill them, print the SQL
   bootstrap   create the run log, and its schema, where they are not there yet
 
 load takes       {load}
   and            {context}
 summarize takes  {summary}
+adopt takes      what load takes of the row, and {adopt}
 bootstrap takes  run_log
 
 Table names have three levels; lists and maps are JSON. The engine is the one that SPARK_REMOTE names:
@@ -27,6 +29,10 @@ Table names have three levels; lists and maps are JSON. The engine is the one th
     --source_table=dev_bronze.crm.customer --target_table=dev_silver.crm.dim_customer \\
     --business_key_columns='["customer_id"]' --task_key=dim_customer \\
     --run_log=dev_silver.metadata.run_log --job_run_id=1
+
+A history that dbt kept, looked at before it is adopted:
+  python -m laketasks adopt --execution_pipeline=scd2 --target_table=dev_silver.crm.dim_customer \\
+    --business_key_columns='["customer_id"]' --valid_from=dbt_valid_from --valid_to=dbt_valid_to --dry_run=true
 """
 
 
@@ -35,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help") or {"-h", "--help"} & set(arguments[1:]):
         print(_usage())
         return 0 if arguments else 2
-    commands = {"load": load_table, "summarize": summarize_run, "bootstrap": _bootstrap}
+    commands = {"load": load_table, "summarize": summarize_run, "adopt": adopt_table, "bootstrap": _bootstrap}
     if arguments[0] not in commands:
         print(f"unknown command {arguments[0]!r}; one of {', '.join(commands)}", file=sys.stderr)
         return 2
@@ -61,8 +67,10 @@ def _bootstrap(parameters: dict[str, str]) -> None:
 
 
 def _usage() -> str:
-    names = {spec: ", ".join(f.name for f in fields(spec)) for spec in (LoadSpec, RunContext, SummarySpec)}
-    return _USAGE.format(load=names[LoadSpec], context=names[RunContext], summary=names[SummarySpec])
+    names = {spec: ", ".join(f.name for f in fields(spec)) for spec in (LoadSpec, RunContext, SummarySpec, AdoptSpec)}
+    return _USAGE.format(
+        load=names[LoadSpec], context=names[RunContext], summary=names[SummarySpec], adopt=names[AdoptSpec]
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType
 
+from laketasks.column import ACT
 from laketasks.source import Source
 from laketasks.spec import CdcSourceConfig, LoadSpec, RunContext
 from laketasks.target import Target
@@ -39,7 +40,7 @@ class Merge:
 
     match: tuple[str, ...]
     clauses: tuple[str, ...]
-    steps: str = "SELECT * FROM {stage}"
+    steps: str = f"SELECT * FROM {{stage}} WHERE {ACT} IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +58,18 @@ class Replace:
 class Change:
     """The rows that a load changes.
 
-    `rows` has at most one row per key, with a fate for every source row that is left after de-duplication, an act
-    (NULL: nothing to do) and the values of every target column. `tally` has one row per fate and act, with `rows`,
-    when that is not simply a count of `rows`.
+    `rows` has at most one row for each value of the `grain`, with a fate for every source row that is left after
+    de-duplication, an act (NULL: nothing to do) and the values of every target column. `tally` has one row per fate,
+    with `rows`, where the fates are not those of `rows`; of an overwrite it has the acts as well. `remarks` has what to
+    say of the rows of a fate that is none of the source's rows.
     """
 
     rows: DataFrame
     write: Merge | Replace
     columns: tuple[str, ...]
+    grain: tuple[str, ...] = ()
     tally: DataFrame | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,6 @@ class Loader:
     """One value of execution_pipeline: what it matches on, the columns it adds, and what it changes."""
 
     keys: Callable[[LoadSpec], tuple[str, ...]]
-    system_columns: Callable[[LoadSpec, Source], dict[str, DataType]]
+    system_columns: Callable[[LoadSpec, Source, Target], dict[str, DataType]]
     change: Callable[[Load, Source, Target], Change]
     current: str = ""  # the condition of the rows that count as current, where closed ones are kept

@@ -23,6 +23,7 @@ SYSTEM = (*AUDIT, SEQUENCE, WATERMARK, IS_DELETED, DELETED_AT, VALID_FROM, VALID
 # Names inside a plan only; they never reach a target.
 DELETE = "_laketasks_delete"
 READ = "_laketasks_read"  # a row of the source's history is one of this read
+LATE = "_laketasks_late"  # a watermark would pass the row by; NULL where it would not
 ENDS_AT = "_laketasks_ends_at"  # when a history row ends; NULL where it is open
 FATE = "_laketasks_fate"
 ACT = "_laketasks_act"

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from laketasks.error import LoadError
-from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import AdoptSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from laketasks.summary import TaskState, states_of
 from laketasks.summary import summarize as summary_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from laketasks.load import Outcome
 
 RUN_RECORD = "LAKETASKS_RUN_RECORD"
+_Second = TypeVar("_Second", RunContext, AdoptSpec)
 
 
 class RunFailed(LoadError):  # noqa: N818
@@ -72,6 +73,21 @@ def load_table(parameters: Mapping[str, str]) -> None:
         print(line, flush=True)
 
 
+def adopt_table(parameters: Mapping[str, str]) -> None:
+    """Take over the table of a row, which another tool has filled, and print what was done; `adopt.py` says how."""
+    spec, asked = _both(LoadSpec.from_parameters, AdoptSpec.from_parameters, parameters)
+    from pyspark.sql import SparkSession
+
+    from laketasks.adopt import adopt
+    from laketasks.load import loader_of
+
+    done = adopt(SparkSession.builder.getOrCreate(), spec, asked, loader_of(spec).keys(spec))
+    for statement in done:
+        print(f"{statement};")
+    said = "dry run, nothing done" if asked.dry_run else "adopted; the next load goes on from its rows"
+    print(f"{spec.target_table}: {said if done else 'has the columns that the loaders keep; nothing to do'}")
+
+
 def summarize_run(parameters: Mapping[str, str]) -> None:
     """Join the states of the run's tasks with the run log, print the summary, raise RunFailed if anything failed."""
     spec = SummarySpec.from_parameters(parameters)
@@ -93,7 +109,7 @@ def _sweep(spark: SparkSession, schemas: Iterable[str]) -> None:
     """Drop what killed loads staged a day or more ago; tidying up never fails a run."""
     from pyspark.errors import PySparkException
 
-    from laketasks.merge import sweep
+    from laketasks.stage import sweep
 
     for schema in sorted(schemas):
         try:
@@ -107,18 +123,20 @@ def _sweep(spark: SparkSession, schemas: Iterable[str]) -> None:
 
 def _both(
     first: Callable[[Mapping[str, str]], LoadSpec],
-    second: Callable[[Mapping[str, str]], RunContext],
+    second: Callable[[Mapping[str, str]], _Second],
     parameters: Mapping[str, str],
-) -> tuple[LoadSpec, RunContext]:
-    try:
-        spec = first(parameters)
-    except SpecError as error:
+) -> tuple[LoadSpec, _Second]:
+    problems: list[str] = []
+    read: list[LoadSpec | _Second] = []
+    for reader in (first, second):
         try:
-            second(parameters)
-        except SpecError as more:
-            raise SpecError([*error.problems, *more.problems]) from error
-        raise
-    return spec, second(parameters)
+            read.append(reader(parameters))
+        except SpecError as wrong:
+            problems += wrong.problems
+    if problems:
+        raise SpecError(problems)
+    spec, other = read
+    return cast("LoadSpec", spec), cast("_Second", other)
 
 
 def _states(spec: SummarySpec) -> tuple[list[TaskState] | None, str]:

@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
-from laketasks.canonical import row_hash
+from laketasks.canonical import differs, row_hash
 from laketasks.change import Load
-from laketasks.column import ACT, AT, DELETE, ENDS_AT, FATE, READ, SEQUENCE, WATERMARK
-from laketasks.error import GuardError
+from laketasks.column import AT, DELETE, ENDS_AT, FATE, READ, SEQUENCE, WATERMARK
+from laketasks.guard import refuse_conflicts
 from laketasks.source import Source
 from laketasks.sql import listed, on, quote, same
 
@@ -29,12 +29,10 @@ RUN = "_laketasks_run"
 RUN_AT = "_laketasks_run_at"
 LAST = "_laketasks_last"
 LAST_SEQUENCE = "_laketasks_last_sequence"  # the point's own
-MOVED = f"(s.{SEQUENCE} IS NOT NULL AND NOT (s.{SEQUENCE} <=> t.{SEQUENCE}))"  # its run begins with another row
 _STATE = "_laketasks_state"
 _HASH = "_laketasks_hash"
 _RANK = "_laketasks_rank"
 _RUNNING = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
-_SAMPLE = 5
 
 
 def touched(load: Load, source: Source) -> DataFrame:
@@ -84,16 +82,27 @@ def read_deletes(source: Source) -> DataFrame:
     return source.frame.where(DELETE).agg(F.expr("count(*) AS rows")).selectExpr(f"'ignored' AS {FATE}", "rows")
 
 
-def tally(load: Load, source: Source, fates: DataFrame, changes: DataFrame) -> DataFrame:
-    """Rows by fate and act: fates are those of the rows of this read, acts those of the table's rows."""
-    parts = [fates, read_deletes(source)] if load.config.delete_mode == "ignore" else [fates]
-    judged = reduce(DataFrame.unionAll, (part.selectExpr(FATE, "cast(rows AS BIGINT) AS rows") for part in parts))
-    by_fate = judged.groupBy(FATE).agg(F.expr("sum(rows) AS rows"))
-    by_act = changes.where(f"{ACT} IS NOT NULL").groupBy(ACT).agg(F.expr("count(*) AS rows"))
-    nothing = "cast(NULL AS STRING)"
-    return by_fate.selectExpr(FATE, f"{nothing} AS {ACT}", "rows").unionAll(
-        by_act.selectExpr(f"{nothing} AS {FATE}", ACT, "rows")
+ENDED = "ended"  # the fate, so to say, of keys that are current in the table and end by a delete
+KEPT = "kept"  # the fate, so to say, of stored rows from before the source's earliest of their key
+REMARKS = {KEPT: "stored rows are from before the earliest row of their key in the source; they stay as they are"}
+
+
+def moved(load: Load, source: Source) -> str:
+    """Whether the run of `s` begins with another row than the one that `t` was stored with."""
+    order = {name: kind for name, kind in source.carried.items() if name not in (*source.compared, *load.keys)}
+    return f"(s.{SEQUENCE} IS NOT NULL AND (NOT (s.{SEQUENCE} <=> t.{SEQUENCE}) OR {differs(order)}))"
+
+
+def tally(load: Load, source: Source, fates: DataFrame, seeds: DataFrame, ended: DataFrame) -> DataFrame:
+    """Rows of this read by fate, the stored rows that a rebuild starts from, and the keys that a delete ends."""
+    kept, gone = (
+        found.agg(F.expr("count(*) AS rows")).selectExpr(f"'{fate}' AS {FATE}", "rows")
+        for fate, found in ((KEPT, seeds.where(SEED)), (ENDED, ended))
     )
+    parts = [fates, gone, read_deletes(source)] if load.config.delete_mode == "ignore" else [fates, gone]
+    parts = parts if load.config.first_version_from else [*parts, kept]
+    judged = reduce(DataFrame.unionAll, (part.selectExpr(FATE, "cast(rows AS BIGINT) AS rows") for part in parts))
+    return judged.groupBy(FATE).agg(F.expr("sum(rows) AS rows"))
 
 
 def _points(load: Load, source: Source, rows: DataFrame, order: str) -> DataFrame:
@@ -131,21 +140,13 @@ def _refuse_conflicts(load: Load, source: Source, rows: DataFrame) -> None:
     groups = hashed.groupBy(*names, SEQUENCE).agg(
         F.expr(f"min({_HASH}) AS low"), F.expr(f"max({_HASH}) AS high"), F.expr(f"max(IF({DELETE}, 1, 0)) AS gone")
     )
-    clash = groups.where("gone = 0 AND low <> high").selectExpr(*names).distinct()
-    sample = clash.limit(_SAMPLE).collect()
-    if sample:
-        shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
-        raise GuardError(
-            f"{load.spec.target_table}: {clash.count()} keys come more than once with the same sequence and different "
-            f"values, such as ({', '.join(load.keys)}) = {shown}. Name a sequence_by that orders them, or set "
-            "on_conflict: latest"
-        )
+    refuse_conflicts(load.spec, load.keys, groups.where("gone = 0 AND low <> high"))
 
 
 def terms(source: Source, order: str) -> list[str]:
     """What to order by: the fields of a sequence of several columns, one by one, as not every engine orders structs."""
-    if order == SEQUENCE and isinstance(source.sequence_type, StructType):
-        return [on(SEQUENCE, field.name) for field in source.sequence_type]
+    if order in (SEQUENCE, LAST_SEQUENCE) and isinstance(source.sequence_type, StructType):
+        return [on(order, field.name) for field in source.sequence_type]
     return [order]
 
 

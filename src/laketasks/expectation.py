@@ -13,13 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, TimestampType
 
-from laketasks import merge
 from laketasks.canonical import row_hash
 from laketasks.column import JOB_RUN_ID, is_ours
 from laketasks.error import GuardError
 from laketasks.spec import CdcSourceConfig, LoadSpec
 from laketasks.sql import listed, on, quote, quote_table, same, text
-from laketasks.target import create, drop, evolve, find_target, fit
+from laketasks.stage import staged
+from laketasks.target import create, evolve, fit, locate
 
 SUFFIX = "_quarantine"
 _BROKEN = "_expectations"
@@ -79,7 +79,7 @@ def set_aside(spark: SparkSession, spec: LoadSpec, job_run_id: str, aside: DataF
         JOB_RUN_ID: StringType(),
         _HASH: StringType(),
     }
-    target = find_target(spark, spec.target_table + SUFFIX)
+    target = locate(spark, spec.target_table + SUFFIX)
     types = fit(target, columns, "add_columns")
     target = evolve(create(target, types, f"Rows that {spec.target_table} did not take"), types)
     rows = aside.selectExpr(
@@ -92,15 +92,12 @@ def set_aside(spark: SparkSession, spec: LoadSpec, job_run_id: str, aside: DataF
     rows = rows.join(known, _HASH, "left_anti")
     if rows.isEmpty():
         return
-    staged = merge.stage_rows(rows, target.name)
-    try:
-        values = ", ".join(on("s", name) for name in columns)
+    with staged(spark, rows, target.name) as name:
+        values = ", ".join(on("s", column) for column in columns)
         spark.sql(
-            f"MERGE INTO {target.quoted} t USING {quote_table(staged)} s ON {same([_HASH])} "
+            f"MERGE INTO {target.quoted} t USING {quote_table(name)} s ON {same([_HASH])} "
             f"WHEN NOT MATCHED THEN INSERT ({listed(columns)}) VALUES ({values})"
         ).collect()
-    finally:
-        drop(spark, staged)
 
 
 def _rules(config: CdcSourceConfig, keys: tuple[str, ...]) -> list[tuple[str, str, str]]:

@@ -20,7 +20,7 @@ from laketasks.sql import instant, quote, text
 from laketasks.target import Target
 
 
-def system_columns(_spec: LoadSpec, _source: Source) -> dict[str, DataType]:
+def system_columns(_spec: LoadSpec, _source: Source, _target: Target) -> dict[str, DataType]:
     return dict(AUDIT)
 
 
@@ -43,7 +43,9 @@ def change(load: Load, source: Source, target: Target) -> Change:
     stored = stored.where(scope) if scope and target.exists else stored
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
     write = Replace(where=scope, reshape=_drops(load, target, columns))
-    return Change(rows=rows, write=write, columns=columns, tally=_tally(source, rows, stored))
+    return Change(
+        rows=rows, write=write, columns=columns, tally=_tally(source, rows, stored if target.exists else None)
+    )
 
 
 def _drops(load: Load, target: Target, columns: tuple[str, ...]) -> bool:
@@ -68,8 +70,20 @@ def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:
         )
 
 
-def _tally(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
+def _tally(source: Source, rows: DataFrame, stored: DataFrame | None) -> DataFrame:
     """Rows by fate and act: those on both sides are unchanged, the rest is inserted or deleted."""
+    if stored is None:
+        counted = rows.agg(F.expr("count(*) AS rows")).selectExpr(f"'new' AS {FATE}", f"'insert' AS {ACT}", "rows")
+    else:
+        counted = _compared(source, rows, stored)
+    if not source.may_delete:
+        return counted
+    left_out = source.frame.where(DELETE).agg(F.expr("count(*) AS rows"))
+    return counted.unionAll(left_out.selectExpr(f"'ignored' AS {FATE}", f"cast(NULL AS STRING) AS {ACT}", "rows"))
+
+
+def _compared(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
+    """The rows that both sides have, counted as multisets, and what either has besides."""
     names = [f"c{i}" for i in range(len(source.carried))]
     values = [f"{groupable(quote(c), kind)} AS {n}" for n, (c, kind) in zip(names, source.carried.items(), strict=True)]
     both = (
@@ -83,13 +97,9 @@ def _tally(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
         F.expr("coalesce(sum(greatest(arrived - kept, 0)), 0) AS added"),
         F.expr("coalesce(sum(greatest(kept - arrived, 0)), 0) AS removed"),
     )
-    counted = sums.selectExpr(
+    return sums.selectExpr(
         f"stack(3, 'unchanged', NULL, same, 'new', 'insert', added, 'gone', 'delete', removed) AS ({FATE}, {ACT}, rows)"
     )
-    if not source.may_delete:
-        return counted
-    left_out = source.frame.where(DELETE).agg(F.expr("count(*) AS rows"))
-    return counted.unionAll(left_out.selectExpr(f"'ignored' AS {FATE}", f"cast(NULL AS STRING) AS {ACT}", "rows"))
 
 
 LOADER = Loader(keys=lambda spec: spec.primary_key_columns, system_columns=system_columns, change=change)

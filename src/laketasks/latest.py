@@ -64,7 +64,12 @@ def change(load: Load, source: Source, target: Target, columns: tuple[str, ...])
     leads = f"NOT _laketasks_stale AND ({_LEADS} OR {ACT} IS NOT NULL) AS {_LEADS}"
     rows = judged.selectExpr(f"{_fate(load)} AS {FATE}", ACT, READS, leads, *map(quote, columns))
     return Change(
-        rows=rows, write=_merge(load, columns), columns=columns, tally=event.tally(load, source, _fates(rows), rows)
+        rows=rows.selectExpr(f"cast(NULL AS STRING) AS {FATE}", ACT, *map(quote, columns)),
+        write=_merge(load, columns),
+        columns=columns,
+        grain=load.keys,
+        tally=event.tally(load, source, _fates(rows), seeds, rows.where(f"{FATE} = 'deleted'")),
+        remarks=event.REMARKS,
     )
 
 
@@ -87,7 +92,8 @@ def _seeds(load: Load, rows: DataFrame, stored: DataFrame) -> DataFrame:
 def _latest(load: Load, source: Source, points: DataFrame, order: str) -> DataFrame:
     """One row per key: its last point, with how many rows of this read the key has."""
     by_key = f"PARTITION BY {listed(load.keys)}"
-    terms = ", ".join(event.terms(source, order))
+    own = LAST_SEQUENCE if order == SEQUENCE else order  # the points of a run share the sequence of its first
+    terms = ", ".join(event.terms(source, own))
     counted = points.selectExpr(
         *(f"sum({READS}) OVER ({by_key}) AS {READS}" if name == READS else quote(name) for name in points.columns),
         f"({READ} OR {READS} > 0) AS {_LEADS}",
@@ -99,7 +105,7 @@ def _latest(load: Load, source: Source, points: DataFrame, order: str) -> DataFr
 def _act(load: Load, source: Source) -> str:
     deleted_at = _deleted_at(source)
     differ = (
-        f"{differs(source.compared)} OR {event.MOVED} OR s.{DELETE} <> coalesce(t.{IS_DELETED}, false) "
+        f"{differs(source.compared)} OR {event.moved(load, source)} OR s.{DELETE} <> coalesce(t.{IS_DELETED}, false) "
         f"OR coalesce({deleted_at} <> t.{DELETED_AT}, false)"
     )
     gone = f"WHEN s.{DELETE} THEN IF(t._laketasks_there, 'delete', NULL) " if load.config.delete_mode == "hard" else ""
@@ -128,10 +134,9 @@ def _fate(load: Load) -> str:
 
 def _fates(rows: DataFrame) -> DataFrame:
     """The fates of the rows of this read: one decides its key and the others are duplicates, or all are stale."""
-    stale = (
-        f"stack(2, IF({_LEADS}, {FATE}, 'stale'), IF({_LEADS}, 1, {READS}), 'duplicates', IF({_LEADS}, {READS} - 1, 0))"
-    )
-    return rows.where(f"{READS} > 0").selectExpr(f"{stale} AS ({FATE}, rows)")
+    leading = f"IF({_LEADS}, {FATE}, 'stale'), IF({_LEADS}, 1L, {READS})"
+    others = f"'duplicates', IF({_LEADS}, {READS} - 1L, 0L)"
+    return rows.where(f"{READS} > 0").selectExpr(f"stack(2, {leading}, {others}) AS ({FATE}, rows)")
 
 
 def _deleted_at(source: Source) -> str:

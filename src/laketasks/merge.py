@@ -1,32 +1,37 @@
-"""How a change is written: the rows that need work are staged once, then one statement brings them into the target.
+"""How a change is counted and written: the rows that need work are held once, then one statement brings them in.
 
-Staging makes the write independent of a source that moves, and of expressions that give another value each time they
-are evaluated. The staging table belongs to one attempt; it is dropped at the end and swept by age if that fails.
+What is counted is what is held, so that the counts are those of the write. Rows that are as they should be are not
+held: they are what remains of the rows read.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from uuid import uuid4
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from laketasks.change import Change, Merge, Replace
 from laketasks.column import ACT, FATE
 from laketasks.counts import FATES, Counts
+from laketasks.error import TargetError
+from laketasks.event import ENDED
 from laketasks.sql import listed, quote, quote_table, same
-from laketasks.target import Target, drop
+from laketasks.stage import staged, viewed
+from laketasks.stored import WRITTEN_SINCE
+from laketasks.target import Target
 
 _RANK = "_laketasks_rank"
 _SAMPLE = 5
-STAGE_MARK = "__laketasks_stage_"
+_SETTLED = ("unchanged", "gone")  # fates of rows that need no work and are not held
 
 _CONFLICT = re.compile(
     r"concurrent\w*exception|DELTA_CONCURRENT|DELTA_METADATA_CHANGED|commit conflict|conflicting commit"
-    r"|missing commit file|failed to commit transaction|already exists",
+    rf"|missing commit file|failed to commit transaction|already exists|not active in Delta snapshot|{WRITTEN_SINCE}",
     re.IGNORECASE,
 )
 _EFFECT = {
@@ -40,75 +45,109 @@ _EFFECT = {
 }
 
 
-def count(change: Change, *, read: int, duplicates: int, dropped: int, quarantined: int = 0) -> Counts:
-    """Evaluate the change without writing it."""
-    tally = change.tally if change.tally is not None else _tally(change.rows)
-    sums: dict[str, int] = dict.fromkeys((*FATES, "rows_inserted", "rows_updated", "rows_deleted", "keys_missing"), 0)
-    for row in tally.collect():
-        fate, act, rows = row[FATE], row[ACT], int(row["rows"])
-        if fate in FATES:
-            sums[fate] += rows
-        elif fate == "missing":
-            sums["keys_missing"] += rows
-        for effect in _EFFECT.get(act, ()):
-            sums[effect] += rows
-    sums["duplicates"] += duplicates
-    sums["dropped"] += dropped
-    sums["quarantined"] += quarantined
-    return Counts(read=read, **sums)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Counts, how many keys that are current in the table a delete ends, and what else is to be said."""
+
+    counts: Counts
+    ended: int = 0
+    remarks: tuple[str, ...] = ()
 
 
-def sample_keys(change: Change, keys: tuple[str, ...]) -> tuple[str, ...]:
+@contextmanager
+def held(spark: SparkSession, change: Change, target: str, *, pinned: bool) -> Iterator[str]:
+    """Hold the rows that are to be counted and written; the name of the table that has them.
+
+    The name is '' where the rows are written as they are computed: those of an overwrite, unless they must be one per
+    key and come from a source that moves (not `pinned`).
+    """
+    if isinstance(change.write, Replace) and (pinned or not change.grain):
+        yield ""
+        return
+    others = ", ".join(f"'{fate}'" for fate in ("", *_SETTLED))
+    rows = change.rows.where(f"{ACT} IS NOT NULL OR coalesce({FATE}, '') NOT IN ({others})")
+    with staged(spark, rows, target) as name:
+        yield name
+
+
+def count(spark: SparkSession, change: Change, name: str, settled: Counts) -> Counted | None:
+    """The counts of a load from its rows; None when they do not fit what was read, because the source moved.
+
+    `settled` has what became of rows before they were compared.
+    """
+    tally = change.tally.collect() if change.tally is not None else None
+    rows = spark.table(quote_table(name)) if name else change.rows
+    with_acts = tally is not None and change.tally is not None and ACT in change.tally.columns
+    by_act = tally if tally is not None and with_acts else _tally(rows, change.grain if name else ()).collect()
+    if not with_acts and any(row["most"] > 1 for row in by_act):
+        return None
+    counts = _with_fates(settled, by_act if tally is None else tally)
+    for row in by_act:
+        for effect in _EFFECT.get(row[ACT], ()):
+            counts = replace(counts, **{effect: getattr(counts, effect) + int(row["rows"])})
+    if tally is None:
+        counts = replace(counts, unchanged=counts.unchanged + counts.unaccounted)
+    if counts.unaccounted or counts.unchanged < 0:
+        return None
+    rows_by_fate = {row[FATE]: int(row["rows"]) for row in (by_act if tally is None else tally)}
+    found = ((rows_by_fate.get(fate, 0), remark) for fate, remark in change.remarks.items())
+    return Counted(
+        counts=counts,
+        ended=rows_by_fate.get(ENDED, 0) if tally is not None else counts.deleted,
+        remarks=tuple(f"{rows} {remark}" for rows, remark in found if rows),
+    )
+
+
+def sample_keys(spark: SparkSession, change: Change, name: str, keys: tuple[str, ...]) -> tuple[str, ...]:
     """A line for each fate that leads to a write, with its first few keys in order."""
     if not keys:
         return ()
-    ranked = change.rows.where(f"{ACT} IS NOT NULL").selectExpr(
-        FATE, *map(quote, keys), f"row_number() OVER (PARTITION BY {FATE} ORDER BY {listed(keys)}) AS {_RANK}"
-    )
-    rows = ranked.where(f"{_RANK} <= {_SAMPLE}").orderBy(FATE, _RANK).collect()
+    fate = f"coalesce({FATE}, {ACT})"
+    acted = (spark.table(quote_table(name)) if name else change.rows).where(f"{ACT} IS NOT NULL")
+    rank = f"row_number() OVER (PARTITION BY {fate} ORDER BY {listed(keys)}) AS {_RANK}"
+    ranked = acted.selectExpr(f"{fate} AS {FATE}", *map(quote, keys), rank)
     by_fate: dict[str, list[str]] = {}
-    for row in rows:
+    for row in ranked.where(f"{_RANK} <= {_SAMPLE}").orderBy(FATE, _RANK).collect():
         by_fate.setdefault(row[FATE], []).append(str(tuple(row[key] for key in keys)))
     return tuple(f"{fate} ({', '.join(keys)}): {', '.join(found)}" for fate, found in by_fate.items())
 
 
-def stage(change: Change, target: str) -> str:
-    """Write the rows that need work to a staging table beside the target; its name."""
-    return stage_rows(change.rows.where(f"{ACT} IS NOT NULL"), target)
-
-
-def stage_rows(rows: DataFrame, target: str) -> str:
-    """Write rows to a staging table beside the target; its name."""
-    name = f"{target}{STAGE_MARK}{int(time.time())}_{uuid4().hex[:8]}"
-    rows.write.format("delta").saveAsTable(quote_table(name))
-    return name
-
-
-def staged_as_counted(spark: SparkSession, change: Change, staged: str, counts: Counts) -> bool:
-    """Whether what was staged is what was counted; no if the source moved between the two."""
-    acts = spark.table(quote_table(staged)).groupBy(ACT).agg(F.expr("count(*) AS rows")).collect()
-    if isinstance(change.write, Replace):
-        return sum(int(row["rows"]) for row in acts) == counts.rows_inserted + counts.unchanged
-    sums = dict.fromkeys(("rows_inserted", "rows_updated", "rows_deleted"), 0)
-    for row in acts:
-        for effect in _EFFECT[row[ACT]]:
-            sums[effect] += row["rows"]
-    return sums == {effect: getattr(counts, effect) for effect in sums}
-
-
-def write(spark: SparkSession, change: Change, staged: str, target: Target) -> None:
-    """The one statement that changes the target."""
+def write(spark: SparkSession, change: Change, name: str, target: Target, as_found: str) -> None:
+    """The one statement that changes the target; it fails unless the table is `as_found`."""
     if isinstance(change.write, Merge):
-        _merge(spark, change.write, staged, target)
+        _merge(spark, change.write, name, target, as_found)
     else:
-        _replace(spark, change, change.write, staged, target)
+        rows = spark.table(quote_table(name)) if name else change.rows
+        _replace(rows, change, change.write, target, as_found)
 
 
 def replaced_alone(change: Change, target: Target, counts: Counts) -> bool:
     """Whether an overwrite left its own rows and no others; no if the engine let two of them through at once."""
     if not isinstance(change.write, Replace) or change.write.where:
         return True
-    return bool(target.spark.table(target.quoted).count() == counts.rows_inserted + counts.unchanged)
+    written = counts.rows_inserted + (0 if change.grain else counts.unchanged)
+    return bool(target.spark.table(target.quoted).count() == written)
+
+
+def refuse_doubled(
+    spark: SparkSession, change: Change, name: str, target: Target, keys: tuple[str, ...], current: str
+) -> None:
+    """Raise TargetError when keys that this load inserted stand twice: another load inserted them at the same moment.
+
+    Where an engine takes inserts of two writers for no conflict, nothing else would say so.
+    """
+    if isinstance(change.write, Replace):
+        return
+    inserted = ", ".join(f"'{act}'" for act, effects in _EFFECT.items() if "rows_inserted" in effects)
+    arrived = spark.table(quote_table(name)).where(f"{ACT} IN ({inserted})").select(*map(quote, keys)).distinct()
+    rows = target.frame().where(current or "true").alias("t").join(arrived.alias("s"), F.expr(same(keys)), "left_semi")
+    doubled = rows.groupBy(*map(quote, keys)).agg(F.expr("count(*) AS n")).where("n > 1").limit(_SAMPLE).collect()
+    if doubled:
+        shown = ", ".join(str(tuple(row)[:-1]) for row in sorted(doubled, key=str))
+        raise TargetError(
+            f"{target.name}: keys that were just inserted stand twice, such as ({', '.join(keys)}) = {shown}. Another "
+            "load of this table ran at the same moment: restore the version before both, and run one of them"
+        )
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -116,40 +155,50 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, PySparkException) and bool(_CONFLICT.search(f"{type(error).__name__} {error}"))
 
 
-def sweep(spark: SparkSession, schema: str, *, older_than_seconds: int = 86_400) -> list[str]:
-    """Drop staging tables of a schema that a killed load left behind; their names."""
-    left = []
-    for row in spark.sql(f"SHOW TABLES IN {quote_table(schema)}").collect():
-        match = re.search(rf"{STAGE_MARK}(\d+)_", row["tableName"])
-        if match and time.time() - int(match[1]) > older_than_seconds:
-            left.append(f"{schema}.{row['tableName']}")
-            drop(spark, left[-1])
-    return left
+def _tally(rows: DataFrame, grain: tuple[str, ...]) -> DataFrame:
+    """Rows by fate and act, and the most rows that any one place of the target would get."""
+    if not grain:
+        return rows.groupBy(FATE, ACT).agg(F.expr("count(*) AS rows"), F.expr("1 AS most"))
+    each = rows.groupBy(*map(quote, grain)).agg(
+        F.expr(f"min({FATE}) AS {FATE}"), F.expr(f"min({ACT}) AS {ACT}"), F.expr("count(*) AS n")
+    )
+    return each.groupBy(FATE, ACT).agg(F.expr("sum(n) AS rows"), F.expr("max(n) AS most"))
 
 
-def _tally(rows: DataFrame) -> DataFrame:
-    return rows.groupBy(FATE, ACT).agg(F.expr("count(*) AS rows"))
+def _with_fates(settled: Counts, by_fate: list[Row]) -> Counts:
+    sums = {fate: getattr(settled, fate) for fate in (*FATES, "keys_missing")}
+    for row in by_fate:
+        fate = "keys_missing" if row[FATE] == "missing" else row[FATE]
+        if fate in sums:
+            sums[fate] += int(row["rows"])
+    return replace(settled, **sums)
 
 
-def _merge(spark: SparkSession, merge: Merge, staged: str, target: Target) -> None:
-    steps = merge.steps.replace("{stage}", quote_table(staged))
+def _merge(spark: SparkSession, merge: Merge, name: str, target: Target, as_found: str) -> None:
+    steps = f"SELECT r.* FROM ({merge.steps.replace('{stage}', quote_table(name))}) {as_found}"
     clauses = " ".join(merge.clauses)
     spark.sql(f"MERGE INTO {target.quoted} t USING ({steps}) s ON {same(merge.match)} {clauses}").collect()
 
 
-def _replace(spark: SparkSession, change: Change, replace: Replace, staged: str, target: Target) -> None:
-    """Overwrite by name with a condition: one commit, and static even in a session of dynamic partition mode."""
-    if replace.reshape:
-        _reshape(spark.table(quote_table(staged)), change, target)
-        return
-    kept = [name for name in target.columns if name.lower() not in {own.lower() for own in change.columns}]
-    missing = [f"cast(NULL AS {target.columns[name].simpleString()}) AS {quote(name)}" for name in kept]
-    rows = spark.table(quote_table(staged)).selectExpr(*[quote(name) for name in change.columns], *missing)
-    condition = F.expr(replace.where) if replace.where else F.lit(True)
-    rows.writeTo(target.quoted).overwrite(condition)
+def _replace(rows: DataFrame, change: Change, replace: Replace, target: Target, as_found: str) -> None:
+    """Overwrite in one commit, static even in a session of dynamic partition mode; name, grants and history stay.
 
-
-def _reshape(rows: DataFrame, change: Change, target: Target) -> None:
-    """Replace rows and columns in one commit; name, grants, comment and history stay."""
-    writer = rows.selectExpr(*[quote(name) for name in change.columns]).write.format("delta").mode("overwrite")
-    writer.option("overwriteSchema", "true").option("partitionOverwriteMode", "static").saveAsTable(target.quoted)
+    Every column of the table stands in the SELECT in the table's own order, so that the position is the name.
+    """
+    own = {name.lower(): name for name in change.columns}
+    values = [quote(name) for name in change.columns]
+    if not replace.reshape:
+        values = [
+            f"{quote(own[name.lower()])} AS {quote(name)}"
+            if name.lower() in own
+            else f"cast(NULL AS {kind.simpleString()}) AS {quote(name)}"
+            for name, kind in target.columns.items()
+        ]
+    with viewed(target.spark, rows.where(f"{ACT} IS NOT NULL").selectExpr(*values)) as view:
+        select = f"SELECT r.* FROM (SELECT * FROM {view}) {as_found}"
+        if replace.reshape:
+            writer = target.spark.sql(select).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+            writer.option("partitionOverwriteMode", "static").saveAsTable(target.quoted)
+        else:
+            where = replace.where or "true"
+            target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()

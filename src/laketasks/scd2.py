@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, TimestampType
 
-from laketasks import timeline
+from laketasks import missing, timeline
 from laketasks.canonical import differs
 from laketasks.change import Change, Load, Loader, Merge
 from laketasks.column import (
@@ -34,12 +34,13 @@ from laketasks.column import (
     VALID_TO,
     WATERMARK,
 )
+from laketasks.missing import HERE, THERE
 from laketasks.source import Source, instant_expression
 from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, on, quote, same, text
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
-from laketasks.version import surrogate_key, system_columns, tracked_columns
+from laketasks.version import surrogates, system_columns, tracked_columns
 
 _RETURNS = "_laketasks_returns"
 _NEW_VERSION = "_laketasks_new_version"
@@ -50,11 +51,11 @@ _STORED = (VALID_FROM, VALID_TO, IS_CURRENT, IS_DELETED, SEQUENCE, WATERMARK)
 def compare(load: Load, source: Source, target: Target) -> Change:
     """Compare each key's source row with its open version, and with its last closed one where none is open."""
     tracked, untracked = tracked_columns(load, source)
-    system = system_columns(load.spec, source)
+    system = system_columns(load.spec, source, target)
     new_version = differs(tracked, ignore_null=load.config.ignore_null_updates)
     judged = _joined(load, source, target, system).selectExpr(
         f"{_fate(load, source, {**tracked, **untracked})} AS {FATE}",
-        f"t._laketasks_there IS NULL AS {_RETURNS}",
+        f"t.{THERE} IS NULL AS {_RETURNS}",
         f"coalesce(t.{IS_DELETED}, false) OR {new_version} AS {_NEW_VERSION}",
         f"t.{VALID_FROM} AS {OLD_FROM}",
         f"{_start(load, source)} AS {AT}",
@@ -63,17 +64,16 @@ def compare(load: Load, source: Source, target: Target) -> Change:
         *(f"{_value(load, name)} AS {quote(name)}" for name in source.carried),
     )
     columns = (*source.carried, *system)
-    acted = judged.selectExpr("*", f"{_act(load)} AS {ACT}", f"{_ended_by_delete(load)} AS {_DELETES}")
+    acted = judged.selectExpr("*", f"{_act(load, source)} AS {ACT}", f"{_ended_by_delete(load, source)} AS {_DELETES}")
     rows = acted.selectExpr(
         FATE, ACT, AT, OLD_FROM, _DELETES, *(f"{_inserted(load, source, name)} AS {quote(name)}" for name in columns)
     )
-    return Change(rows=rows, write=_merge(load, columns, untracked), columns=columns)
+    return Change(rows=rows, write=_merge(load, columns, untracked), columns=columns, grain=load.keys)
 
 
 def _joined(load: Load, source: Source, target: Target, system: dict[str, DataType]) -> DataFrame:
     stored_columns = {**source.carried, **{name: system[name] for name in _STORED}}
     stored = target.with_columns(stored_columns)
-    opened = stored.where(IS_CURRENT).selectExpr("*", "true AS _laketasks_there")
     closed = (
         stored.where(f"NOT {IS_CURRENT}")
         .groupBy(*[quote(key) for key in load.keys])
@@ -83,9 +83,7 @@ def _joined(load: Load, source: Source, target: Target, system: dict[str, DataTy
             F.expr(f"max_by({IS_DELETED}, {VALID_TO}) AS {IS_DELETED}"),
         )
     )
-    arrived = source.frame.selectExpr("*", "true AS _laketasks_here").alias("s")
-    how = "full_outer" if load.config.source_mode == "snapshot" else "left_outer"
-    joined = arrived.join(opened.alias("t"), F.expr(same(load.keys)), how)
+    joined = missing.join_stored(load, source, stored.where(IS_CURRENT))
     return joined.join(closed.alias("c"), F.expr(same(load.keys, "c", "s")), "left_outer")
 
 
@@ -95,10 +93,10 @@ def _fate(load: Load, source: Source, compared: dict[str, DataType]) -> str:
     ordered = source.sequence_type is not None
     stale = f"WHEN s.{SEQUENCE} < coalesce(t.{SEQUENCE}, c.{SEQUENCE}) THEN 'stale' " if ordered else ""
     return (
-        f"CASE WHEN s._laketasks_here IS NULL THEN IF(t.{IS_DELETED} OR {is_unknown(load, 't')}, 'gone', 'missing') "
-        f"WHEN t._laketasks_there IS NULL AND c.{VALID_TO} IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {stale}"
-        f"WHEN t._laketasks_there IS NULL AND s.{DELETE} THEN IF(c.{IS_DELETED}, 'unchanged', 'ignored') "
-        f"WHEN t._laketasks_there IS NULL THEN 'changed' "
+        f"CASE WHEN s.{HERE} IS NULL THEN IF(t.{IS_DELETED} OR {is_unknown(load, 't')}, 'gone', 'missing') "
+        f"WHEN t.{THERE} IS NULL AND c.{VALID_TO} IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {stale}"
+        f"WHEN t.{THERE} IS NULL AND s.{DELETE} THEN IF(c.{IS_DELETED}, 'unchanged', 'ignored') "
+        f"WHEN t.{THERE} IS NULL THEN 'changed' "
         f"WHEN s.{DELETE} THEN {removed[load.config.delete_mode]} "
         f"WHEN coalesce(t.{IS_DELETED}, false) OR {different} THEN 'changed' ELSE 'unchanged' END"
     )
@@ -130,20 +128,21 @@ def _value(load: Load, name: str) -> str:
     source, stored = on("s", name), on("t", name)
     if name in load.keys or load.config.ignore_null_updates:
         return f"coalesce({source}, {stored})"
-    return f"IF(s._laketasks_here IS NULL OR (s.{DELETE} AND t._laketasks_there), {stored}, {source})"
+    return f"IF(s.{HERE} IS NULL OR (s.{DELETE} AND t.{THERE}), {stored}, {source})"
 
 
-def _act(load: Load) -> str:
+def _act(load: Load, source: Source) -> str:
     deleted = "reopen" if load.config.delete_mode == "new_record" else "close"
-    missing = "'close'" if load.config.on_missing in ("close", "soft") else "NULL"
+    gone = {"ignore": "NULL", "new_record": "'reopen'"}.get(missing.policy(load, source), "'close'")
     return (
-        f"CASE {FATE} WHEN 'new' THEN 'open' WHEN 'deleted' THEN '{deleted}' WHEN 'missing' THEN {missing} "
+        f"CASE {FATE} WHEN 'new' THEN 'open' WHEN 'deleted' THEN '{deleted}' WHEN 'missing' THEN {gone} "
         f"WHEN 'changed' THEN CASE WHEN {_RETURNS} THEN 'open' WHEN {_NEW_VERSION} THEN 'reopen' ELSE 'update' END END"
     )
 
 
-def _ended_by_delete(load: Load) -> str:
-    return f"{FATE} IN ('deleted', 'missing')" if load.config.on_missing == "soft" else f"{FATE} = 'deleted'"
+def _ended_by_delete(load: Load, source: Source) -> str:
+    deletes = missing.policy(load, source) in ("soft", "new_record")
+    return f"{FATE} IN ('deleted', 'missing')" if deletes else f"{FATE} = 'deleted'"
 
 
 def _inserted(load: Load, source: Source, name: str) -> str:
@@ -158,7 +157,7 @@ def _inserted(load: Load, source: Source, name: str) -> str:
         LOADED_AT: instant(load.now),
         UPDATED_AT: instant(load.now),
         JOB_RUN_ID: text(load.context.job_run_id),
-        **{surrogate: surrogate_key(load, source, AT) for surrogate in load.spec.primary_key_columns},
+        **surrogates(load, source, AT),
     }
     return made.get(name, quote(name))
 

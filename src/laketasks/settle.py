@@ -15,11 +15,11 @@ from laketasks.canonical import row_hash
 from laketasks.change import Load
 from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK
 from laketasks.error import GuardError
+from laketasks.guard import refuse_conflicts
 from laketasks.source import Source
 from laketasks.sql import listed, quote
 from laketasks.target import Target
 
-_SAMPLE = 5
 _ORDER = f"{SEQUENCE} DESC NULLS LAST, {WATERMARK} DESC NULLS LAST, _laketasks_hash DESC"
 
 
@@ -37,18 +37,21 @@ class Survey:
 def conform(source: Source, target: Target, types: Mapping[str, DataType]) -> Source:
     """The source in the target's words: its spelling of each column, its types."""
     named = {name: target.column(name) or name for name in source.carried}
-    casts = [
-        quote(name)
+    casts = {
+        name: quote(name)
         if types[name] == kind and named[name] == name
         else f"cast({quote(name)} AS {types[name].simpleString()}) AS {quote(named[name])}"
         for name, kind in source.carried.items()
-    ]
+    }
     meta = [name for name in source.frame.columns if name not in source.carried]
-    kept = [*casts, *(quote(name) for name in meta)]
+    kept = [*casts.values(), *(quote(name) for name in meta)]
     return replace(
         source,
         frame=source.frame.selectExpr(*kept),
         history=source.history.selectExpr(*kept, READ) if source.history is not None else None,
+        keys=source.keys.selectExpr(*(casts[name] for name in source.keys.columns))
+        if source.keys is not None
+        else None,
         carried={named[name]: types[name] for name in source.carried},
         compared={named[name]: types[name] for name in source.compared},
     )
@@ -143,15 +146,7 @@ def _winners(load: Load, source: Source, frame: DataFrame) -> DataFrame:
 
 def _refuse_conflicts(load: Load, ranked: DataFrame) -> None:
     clash = ranked.where(f"{SEQUENCE} <=> _laketasks_top AND _laketasks_hash <> _laketasks_top_hash")
-    keys = clash.groupBy(*[quote(key) for key in load.keys]).agg(F.expr("count(*) AS n")).where("n > 0")
-    sample = keys.drop("n").limit(_SAMPLE).collect()
-    if sample:
-        shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
-        raise GuardError(
-            f"{load.spec.target_table}: {keys.count()} keys come more than once with the same sequence and different "
-            f"values, such as ({', '.join(load.keys)}) = {shown}. Name a sequence_by that orders them, or set "
-            "on_conflict: latest"
-        )
+    refuse_conflicts(load.spec, load.keys, clash)
 
 
 def _null_order(source: Source) -> str:

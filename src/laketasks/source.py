@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, TimestampType
 
 from laketasks import mark
-from laketasks.column import AT, DELETE, ENDS_AT, READ, SEQUENCE, WATERMARK, is_ours
+from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMARK, is_ours
 from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import fill_catalogs, quote, quote_table, text
@@ -28,7 +28,8 @@ class Source:
 
     `frame` holds the carried columns and `_sequence`, `_watermark`, the delete flag (never NULL) and the
     instant of the sequence; the last is NULL where there is no sequence or it holds no time. Of a change source
-    `history` has the rows that earlier reads brought as well, and whether a row is one of this read.
+    `history` has the rows that earlier reads brought as well, and whether a row is one of this read. `keys` has every
+    key of the source, read or not, where a missing one means something and the frame does not have them all.
     """
 
     frame: DataFrame
@@ -38,9 +39,11 @@ class Source:
     watermark_type: DataType | None
     may_delete: bool
     full: bool
+    pinned: bool
     version: int | None = None
     watermark_from: str | None = None
     history: DataFrame | None = None
+    keys: DataFrame | None = None
 
     @property
     def order_columns(self) -> dict[str, DataType]:
@@ -50,7 +53,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawSource:
-    """What the row's SQL or table gives, before any filter; `columns` maps lower-case name -> name as written."""
+    """What the row's SQL or table gives, before any filter; `columns` maps lower-case name -> name as written.
+
+    With `has_late` the frame marks rows that are to be read although the watermark has passed them by.
+    """
 
     frame: DataFrame
     columns: dict[str, str]
@@ -59,7 +65,9 @@ class RawSource:
     watermark: str
     deletes: str
     version: int | None
+    pinned: bool
     ends: str = ""
+    has_late: bool = False
 
     @property
     def watermark_type(self) -> DataType | None:
@@ -68,7 +76,7 @@ class RawSource:
 
 def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> RawSource:
     """Resolve the source and the columns that the configuration names; raises SourceError with every unknown one."""
-    frame, version = _rows(spark, spec, context)
+    frame, version, pinned = _rows(spark, spec, context)
     types = {field.name: field.dataType for field in frame.schema.fields}
     columns: dict[str, str] = {}
     for name in types:
@@ -91,6 +99,7 @@ def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Raw
         watermark=(_known("watermark", named, columns) or (synced,))[0],
         deletes=config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else ""),
         version=version,
+        pinned=pinned,
         ends=ends,
     )
 
@@ -101,25 +110,28 @@ def filter_rows(raw: RawSource, spec: LoadSpec, watermark_from: str | None) -> D
     frame = raw.frame.where(config.where) if config.where else raw.frame
     if watermark_from is None or raw.watermark_type is None:
         return frame
-    return frame.where(_reached(quote(raw.watermark), raw.watermark_type, spec, watermark_from))
+    return frame.where(reached(quote(raw.watermark), raw, spec, watermark_from)).drop(LATE)
 
 
-def with_history(raw: RawSource, source: Source, spec: LoadSpec, keys: tuple[str, ...], kept: str) -> Source:
+def with_history(raw: RawSource, source: Source, spec: LoadSpec, kept: str) -> Source:
     """The source with all rows that a change source has, those of this read marked; `kept` is what rows must meet."""
     if spec.cdc_source_config.source_mode not in CHANGE_SOURCES:
         return source
     if source.watermark_from is None or raw.watermark_type is None:
         return replace(source, history=source.frame.selectExpr("*", f"true AS {READ}"))
-    rows = filter_rows(raw, spec, None).where(kept)
-    reached = _reached(WATERMARK, raw.watermark_type, spec, source.watermark_from)
-    history = sort_columns(raw, rows, spec, keys, None).frame.selectExpr("*", f"({reached}) AS {READ}")
-    return replace(source, history=history)
+    read = reached(quote(raw.watermark), raw, spec, source.watermark_from)
+    rows = filter_rows(raw, spec, None).where(kept).selectExpr("*", f"({read}) AS {READ}")
+    return replace(source, history=rows.selectExpr(*map(quote, source.carried), *meta_columns(raw), READ))
 
 
-def _reached(column: str, kind: DataType, spec: LoadSpec, watermark_from: str) -> str:
+def reached(column: str, raw: RawSource, spec: LoadSpec, watermark_from: str) -> str:
+    """The condition of the rows that a read from a watermark on takes; never NULL."""
+    kind = raw.watermark_type
     lookback = parse_duration(spec.cdc_source_config.lookback)
     assert lookback is not None
-    return f"{column} IS NULL OR {mark.from_mark(column, watermark_from, kind, lookback)}"
+    assert kind is not None
+    late = f"{LATE} IS NOT NULL OR " if raw.has_late else ""
+    return f"{late}{column} IS NULL OR {mark.from_mark(column, watermark_from, kind, lookback)}"
 
 
 def sort_columns(
@@ -129,25 +141,27 @@ def sort_columns(
     carried = _carried(raw, spec, keys)
     order = {raw.watermark, *raw.sequence_by}
     return Source(
-        frame=frame.selectExpr(*[quote(name) for name in carried], *_meta(raw)),
+        frame=frame.selectExpr(*[quote(name) for name in carried], *meta_columns(raw)),
         carried=carried,
         compared={n: t for n, t in carried.items() if n not in order and n.lower() not in {k.lower() for k in keys}},
         sequence_type=_sequence_type(raw),
         watermark_type=raw.watermark_type,
         may_delete=bool(raw.deletes or raw.ends),
         full=watermark_from is None,
+        pinned=raw.pinned,
         version=raw.version,
         watermark_from=watermark_from,
     )
 
 
-def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, int | None]:
+def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, int | None, bool]:
     try:
-        by_sql = bool(spec.sql_file_path)
-        statement, version = (_statement(spec, context), None) if by_sql else _pinned(spark, spec.source_table)
+        statement, version, pinned = (
+            (_statement(spec, context), None, False) if spec.sql_file_path else _pinned(spark, spec.source_table)
+        )
         frame = spark.sql(statement)
         frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
-        return frame, version
+        return frame, version, pinned
     except PySparkException as error:
         place = spec.sql_file_path or spec.source_table
         raise SourceError(f"cannot read {place}: {error}") from error
@@ -164,24 +178,24 @@ def _statement(spec: LoadSpec, context: RunContext) -> str:
         raise SourceError(f"{path}: {{{error.args[0]}}} names no catalog variable; known: {known}") from error
 
 
-def _pinned(spark: SparkSession, table: str) -> tuple[str, int | None]:
-    """The SELECT that reads one state of the table however often it is evaluated, as far as the engine can.
+def _pinned(spark: SparkSession, table: str) -> tuple[str, int | None, bool]:
+    """The SELECT that reads one state of the table however often it is evaluated, and whether the engine could.
 
     By version where the engine tells it, else by time; a view can be pinned by neither and is read as it is.
     """
     name = quote_table(table)
     try:
         version = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").collect()[0]["version"]
-        return f"SELECT * FROM {name} VERSION AS OF {version}", int(version)
+        return f"SELECT * FROM {name} VERSION AS OF {version}", int(version), True
     except PySparkException:
         pass
     try:
         now = spark.sql("SELECT cast(current_timestamp() AS STRING) AS now").collect()[0]["now"]
         pinned = f"SELECT * FROM {name} TIMESTAMP AS OF {text(now)}"
         spark.sql(pinned).schema  # noqa: B018
-        return pinned, None
+        return pinned, None, True
     except PySparkException:
-        return f"SELECT * FROM {name}", None
+        return f"SELECT * FROM {name}", None, False
 
 
 def _known(key: str, names: tuple[str, ...], columns: dict[str, str]) -> tuple[str, ...]:
@@ -203,7 +217,8 @@ def _carried(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...]) -> dict[str,
     return {name: raw.types[name] for name in names if name not in dropped or name in key_columns}
 
 
-def _meta(raw: RawSource) -> list[str]:
+def meta_columns(raw: RawSource) -> list[str]:
+    """What a row says of itself: when it ends, its order, whether it deletes, its instant."""
     sequence = ", ".join(quote(name) for name in raw.sequence_by)
     some_null = " OR ".join(f"{quote(name)} IS NULL" for name in raw.sequence_by)
     if len(raw.sequence_by) > 1:

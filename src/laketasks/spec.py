@@ -19,6 +19,7 @@ PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
 CHANGE_SOURCES = ("events", "fivetran_history", "cdf")  # source modes with many rows per key
 LOAD_TYPES = ("full", "incremental")
 EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
+FIVETRAN_ID = "_fivetran_id"  # Fivetran's key of a table that has none: a hash of the row
 JOB_PARAMETERS = ("full_refresh", "override_guards", "reconcile", "reload_from")
 
 _UNITS = ("second", "minute", "hour", "day", "week")
@@ -204,8 +205,6 @@ def unsupported(config: CdcSourceConfig) -> list[str]:
         f"{mode} with on_null_sequence include": changes and config.on_null_sequence == "include",
         f"{mode} with ignore_null_updates": changes and config.ignore_null_updates,
         f"{mode} with insert_only": changes and config.insert_only,
-        "reconcile": config.reconcile,
-        "cluster_by": bool(config.cluster_by),
     }
     return [f"{what} is not supported by this version of laketasks" for what, used in asked.items() if used]
 
@@ -298,16 +297,37 @@ class SummarySpec:
         return _from_parameters(cls, parameters)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptSpec:
+    """How a table that another tool filled becomes one of ours: SQL over its columns, for scd2 only.
+
+    `valid_to` is exclusive, and NULL or a day of the year 9999 where a version is open.
+    """
+
+    valid_from: str = ""
+    valid_to: str = ""
+    is_deleted: str = ""
+    dry_run: bool = False
+
+    def to_parameters(self) -> dict[str, str]:
+        return _to_parameters(self)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> AdoptSpec:
+        """Read the spec from named parameters, ignoring names that are not its own; raises SpecError."""
+        return _from_parameters(cls, parameters)
+
+
 def names_task(parameter: str, task_key: str) -> bool:
     """Whether a job parameter (empty, `all`, or task keys separated by commas) names this task."""
     named = {key.strip() for key in parameter.split(",")}
     return "all" in named or task_key in named
 
 
-_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec)
+_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec)
 
 
-def _to_parameters(spec: LoadSpec | RunContext | SummarySpec) -> dict[str, str]:
+def _to_parameters(spec: LoadSpec | RunContext | SummarySpec | AdoptSpec) -> dict[str, str]:
     return {f.name: _text(getattr(spec, f.name)) for f in fields(spec) if getattr(spec, f.name) != _default(f)}
 
 

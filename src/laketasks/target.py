@@ -20,11 +20,12 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from laketasks.column import JOB_RUN_ID, SYSTEM
-from laketasks.error import SchemaError, TargetError
+from laketasks.column import SYSTEM
+from laketasks.error import SchemaError
 from laketasks.sql import quote, quote_table, text
 
 _WHOLE = (ByteType, ShortType, IntegerType, LongType)
+_PROPERTIES = "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
 
 
@@ -63,18 +64,12 @@ class Target:
         )
 
 
-def find_target(spark: SparkSession, name: str) -> Target:
-    """Look the table up; raises TargetError for one that has rows but was not made by these loaders."""
+def locate(spark: SparkSession, name: str) -> Target:
+    """Look the table up, whoever made it."""
     if not spark.catalog.tableExists(quote_table(name)):
         return Target(spark=spark, name=name, exists=False, columns={})
     fields = spark.table(quote_table(name)).schema.fields
-    target = Target(spark=spark, name=name, exists=True, columns={field.name: field.dataType for field in fields})
-    if target.column(JOB_RUN_ID) is None and not target.frame().isEmpty():
-        raise TargetError(
-            f"{name} has rows but not the columns that the loaders keep ({JOB_RUN_ID} ...): it was filled by something "
-            "else and is left alone. Load into a new table, or empty this one first"
-        )
-    return target
+    return Target(spark=spark, name=name, exists=True, columns={field.name: field.dataType for field in fields})
 
 
 def fit(target: Target, columns: Mapping[str, DataType], policy: str) -> dict[str, DataType]:
@@ -108,13 +103,16 @@ def column_type(kind: DataType) -> DataType:
 
 
 def create(target: Target, columns: Mapping[str, DataType], comment: str) -> Target:
-    """Make the empty table; every column is nullable. Harmless when another load has just made it."""
+    """Make the empty table; every column is nullable. Harmless when another load has just made it.
+
+    Deletion vectors spare a MERGE the rewriting of files of which it changes a few rows.
+    """
     if target.exists:
         return target
     body = ", ".join(f"{quote(name)} {kind.simpleString()}" for name, kind in columns.items())
     said = f" COMMENT {text(comment)}" if comment else ""
-    target.spark.sql(f"CREATE TABLE IF NOT EXISTS {target.quoted} ({body}) USING delta{said}").collect()
-    return find_target(target.spark, target.name)
+    target.spark.sql(f"CREATE TABLE IF NOT EXISTS {target.quoted} ({body}) USING delta{said} {_PROPERTIES}").collect()
+    return locate(target.spark, target.name)
 
 
 def evolve(target: Target, columns: Mapping[str, DataType]) -> Target:

@@ -39,8 +39,9 @@ from laketasks.source import Source
 from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, listed, on, quote, same, text
 from laketasks.target import Target
-from laketasks.version import surrogate_key, system_columns, tracked_columns
+from laketasks.version import surrogates, system_columns, tracked_columns
 
+_ENDS = "_laketasks_ends"  # the version is current in the table and ends by a delete
 _EARLIEST = "_laketasks_earliest"
 _STATE = (VALID_TO, IS_CURRENT, IS_DELETED, DELETED_AT)
 
@@ -48,18 +49,25 @@ _STATE = (VALID_TO, IS_CURRENT, IS_DELETED, DELETED_AT)
 def change(load: Load, source: Source, target: Target) -> Change:
     """Compare the versions that the touched keys should have with those that they have."""
     tracked, _ = tracked_columns(load, source)
-    system = system_columns(load.spec, source)
+    system = system_columns(load.spec, source, target)
     columns = (*source.carried, *system)
     rows = event.touched(load, source)
     everything = target.with_columns({**source.carried, **system})
     stored = _reached(load, rows, everything)
-    points = event.runs(load, source, rows.unionByName(_seeds(load, source, rows, stored)), AT, tracked)
+    seeds = _seeds(load, source, rows, stored)
+    points = event.runs(load, source, rows.unionByName(seeds), AT, tracked)
     points = _from_the_start(load, points)
     versions = _versions(load, points)
     compared = _compared(load, source, versions, stored)
     changes = compared.selectExpr(FATE, ACT, *(f"{_written(load, source, name)} AS {quote(name)}" for name in columns))
-    tally = event.tally(load, source, _fates(load, points, compared, everything), changes)
-    return Change(rows=changes, write=_merge(load, columns), columns=columns, tally=tally)
+    return Change(
+        rows=changes,
+        write=_merge(load, columns),
+        columns=columns,
+        grain=(*load.keys, VALID_FROM),
+        tally=event.tally(load, source, _fates(load, points, compared, everything), seeds, compared.where(_ENDS)),
+        remarks=event.REMARKS,
+    )
 
 
 def _reached(load: Load, rows: DataFrame, stored: DataFrame) -> DataFrame:
@@ -132,7 +140,7 @@ def _compared(load: Load, source: Source, versions: DataFrame, stored: DataFrame
     act = (
         f"CASE WHEN t._laketasks_there IS NULL THEN 'open' WHEN {kept} THEN NULL "
         f"WHEN s._laketasks_here IS NULL THEN 'delete' "
-        f"WHEN {values} OR {event.MOVED} OR NOT ({state}) THEN 'update' END"
+        f"WHEN {values} OR {event.moved(load, source)} OR NOT ({state}) THEN 'update' END"
     )
     names = (*load.keys, VALID_FROM)
     others = [n for n in (*source.carried, *_STATE, SEQUENCE, WATERMARK) if n not in names]
@@ -140,6 +148,7 @@ def _compared(load: Load, source: Source, versions: DataFrame, stored: DataFrame
         f"cast(NULL AS STRING) AS {FATE}",
         f"{act} AS {ACT}",
         f"coalesce(t._laketasks_there, false) AND {values} AS _laketasks_differs",
+        f"coalesce(t.{IS_CURRENT} AND NOT t.{IS_DELETED} AND s.{IS_DELETED}, false) AS {_ENDS}",
         *(f"coalesce({on('s', name)}, {on('t', name)}) AS {quote(name)}" for name in names),
         *(f"{on('s', name)} AS {quote(name)}" for name in others),
     )
@@ -174,7 +183,7 @@ def _fates(load: Load, points: DataFrame, compared: DataFrame, stored: DataFrame
         f"WHEN s.{LAST} AND d._laketasks_differs THEN 'changed' {gap}ELSE 'unchanged' END"
     )
     judged = joined.selectExpr(f"{fate} AS {FATE}", f"s.{READS} AS {READS}")
-    return judged.selectExpr(f"stack(2, {FATE}, 1, 'duplicates', {READS} - 1) AS ({FATE}, rows)")
+    return judged.selectExpr(f"stack(2, {FATE}, 1L, 'duplicates', {READS} - 1L) AS ({FATE}, rows)")
 
 
 def _written(load: Load, source: Source, name: str) -> str:
@@ -182,7 +191,7 @@ def _written(load: Load, source: Source, name: str) -> str:
         LOADED_AT: instant(load.now),
         UPDATED_AT: instant(load.now),
         JOB_RUN_ID: text(load.context.job_run_id),
-        **{key: surrogate_key(load, source, VALID_FROM) for key in load.spec.primary_key_columns},
+        **surrogates(load, source, VALID_FROM),
     }
     return made.get(name, quote(name))
 

@@ -61,10 +61,7 @@ def add_unknown_member(load: Load, source: Source, target: Target, change: Chang
         for field in change.rows.schema.fields
     ]
     one = target.spark.range(1)
-    tally = change.tally
-    if tally is not None:
-        tally = tally.unionAll(one.selectExpr(f"'unknown' AS {FATE}", f"{values[ACT]} AS {ACT}", "1L AS rows"))
-    return replace(change, rows=change.rows.unionByName(one.selectExpr(*columns)), tally=tally)
+    return replace(change, rows=change.rows.unionByName(one.selectExpr(*columns)))
 
 
 def _is_there(load: Load, source: Source, target: Target) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, TimestampType
 
-from laketasks import latest
+from laketasks import latest, missing
 from laketasks.canonical import differs
 from laketasks.change import Change, Load, Merge
 from laketasks.column import (
@@ -28,17 +27,20 @@ from laketasks.column import (
     UPDATED_AT,
     WATERMARK,
 )
+from laketasks.missing import HERE, THERE
 from laketasks.source import Source, instant_expression
 from laketasks.spec import LoadSpec
-from laketasks.sql import instant, on, quote, same, text
+from laketasks.sql import instant, on, quote, text
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
 
 
-def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
+def system_columns(spec: LoadSpec, source: Source, target: Target) -> dict[str, DataType]:
     """The audit columns, the order that a row was loaded with, and the soft-delete flag where one can be set."""
     config = spec.cdc_source_config
-    soft = (source.may_delete and config.delete_mode == "soft") or config.on_missing == "soft"
+    deletes = source.may_delete or source.keys is not None
+    soft = (deletes and config.delete_mode == "soft") or config.on_missing == "soft"
+    soft = soft or target.column(IS_DELETED) is not None
     return {
         **AUDIT,
         **source.order_columns,
@@ -53,26 +55,21 @@ def change(load: Load, source: Source, target: Target) -> Change:
 
 def compare(load: Load, source: Source, target: Target) -> Change:
     """Compare each key's source row with its stored row."""
-    system = system_columns(load.spec, source)
+    system = system_columns(load.spec, source, target)
     stored_columns = {
         **source.carried,
         SEQUENCE: system[SEQUENCE],
         WATERMARK: system[WATERMARK],
         IS_DELETED: BooleanType(),
     }
-    stored = target.with_columns(stored_columns).selectExpr("*", "true AS _laketasks_there")
-    arrived = source.frame.selectExpr("*", "true AS _laketasks_here")
-    snapshot = load.config.source_mode == "snapshot"
-    joined = arrived.alias("s").join(
-        stored.alias("t"), F.expr(same(load.keys)), "full_outer" if snapshot else "left_outer"
-    )
+    joined = missing.join_stored(load, source, target.with_columns(stored_columns))
     columns = (*source.carried, *system)
     rows = joined.selectExpr(
         f"{_fate(load, source)} AS {FATE}",
         f"{_deleted_at(load, source)} AS {AT}",
         *(_value(load, source, name) for name in columns),
-    ).selectExpr(f"{_act(load)} AS {ACT}", "*")
-    return Change(rows=rows, write=_merge(load, columns), columns=columns)
+    ).selectExpr(f"{_act(load, source)} AS {ACT}", "*")
+    return Change(rows=rows, write=_merge(load, source, columns), columns=columns, grain=load.keys)
 
 
 def _fate(load: Load, source: Source) -> str:
@@ -82,19 +79,19 @@ def _fate(load: Load, source: Source) -> str:
     different = differs(source.compared, ignore_null=config.ignore_null_updates)
     older = f"WHEN s.{SEQUENCE} < t.{SEQUENCE} THEN 'stale' " if source.sequence_type is not None else ""
     return (
-        f"CASE WHEN s._laketasks_here IS NULL THEN IF(t.is_deleted OR {is_unknown(load, 't')}, 'gone', 'missing') "
-        f"WHEN t._laketasks_there IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {older}"
+        f"CASE WHEN s.{HERE} IS NULL THEN IF(t.is_deleted OR {is_unknown(load, 't')}, 'gone', 'missing') "
+        f"WHEN t.{THERE} IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {older}"
         f"WHEN s.{DELETE} THEN {removed[config.delete_mode]} "
         f"WHEN coalesce(t.is_deleted, false) OR {different} THEN {changed} ELSE 'unchanged' END"
     )
 
 
-def _act(load: Load) -> str:
+def _act(load: Load, source: Source) -> str:
     deleted = "delete" if load.config.delete_mode == "hard" else "mark"
-    missing = {"soft": "'mark'", "hard": "'delete'"}.get(load.config.on_missing, "NULL")
+    gone = {"soft": "'mark'", "hard": "'delete'"}.get(missing.policy(load, source), "NULL")
     return (
         f"CASE {FATE} WHEN 'new' THEN 'insert' WHEN 'changed' THEN 'update' "
-        f"WHEN 'deleted' THEN '{deleted}' WHEN 'missing' THEN {missing} END"
+        f"WHEN 'deleted' THEN '{deleted}' WHEN 'missing' THEN {gone} END"
     )
 
 
@@ -123,23 +120,24 @@ def _value(load: Load, source: Source, name: str) -> str:
     return f"{fixed[name]} AS {name}"
 
 
-def _merge(load: Load, columns: tuple[str, ...]) -> Merge:
+def _merge(load: Load, source: Source, columns: tuple[str, ...]) -> Merge:
     kept = {*load.keys, LOADED_AT}
     touched = [SEQUENCE, WATERMARK, UPDATED_AT, JOB_RUN_ID]
     update = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n not in kept)
     mark = ", ".join(f"{n} = s.{n}" for n in touched) + f", {IS_DELETED} = true, {DELETED_AT} = s.{AT}"
     names, values = ", ".join(map(quote, columns)), ", ".join(on("s", n) for n in columns)
-    clauses = [f"WHEN MATCHED AND s.{ACT} = 'update' THEN UPDATE SET {update}"]
+    newer = f"coalesce(s.{SEQUENCE} >= t.{SEQUENCE}, true)"  # another load may have written since this one compared
+    clauses = [f"WHEN MATCHED AND s.{ACT} = 'update' AND {newer} THEN UPDATE SET {update}"]
     if IS_DELETED in columns:
-        clauses.append(f"WHEN MATCHED AND s.{ACT} = 'mark' THEN UPDATE SET {mark}")
-    if load.config.delete_mode == "hard" or load.config.on_missing == "hard":
-        clauses.append(f"WHEN MATCHED AND s.{ACT} = 'delete' THEN DELETE")
+        clauses.append(f"WHEN MATCHED AND s.{ACT} = 'mark' AND {newer} THEN UPDATE SET {mark}")
+    if "hard" in (load.config.delete_mode, missing.policy(load, source)):
+        clauses.append(f"WHEN MATCHED AND s.{ACT} = 'delete' AND {newer} THEN DELETE")
     clauses.append(f"WHEN NOT MATCHED AND s.{ACT} = 'insert' THEN INSERT ({names}) VALUES ({values})")
     return Merge(match=load.keys, clauses=tuple(clauses))
 
 
 def _replay(load: Load, source: Source, target: Target) -> Change:
-    return latest.change(load, source, target, (*source.carried, *system_columns(load.spec, source)))
+    return latest.change(load, source, target, (*source.carried, *system_columns(load.spec, source, target)))
 
 
 BY_SOURCE_MODE = MappingProxyType(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql.types import BooleanType, DataType, StringType, TimestampType
 
 from laketasks.canonical import canonical
@@ -11,9 +13,10 @@ from laketasks.error import SourceError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
 from laketasks.sql import quote, text
+from laketasks.target import Target
 
 
-def system_columns(spec: LoadSpec, source: Source) -> dict[str, DataType]:
+def system_columns(spec: LoadSpec, source: Source, _target: Target) -> dict[str, DataType]:
     """The columns that the loader adds to the source's."""
     surrogate = {name: StringType() for name in spec.primary_key_columns}
     return {
@@ -42,8 +45,13 @@ def tracked_columns(load: Load, source: Source) -> tuple[dict[str, DataType], di
     return tracked, {name: kind for name, kind in source.compared.items() if name not in tracked}
 
 
-def surrogate_key(load: Load, source: Source, start: str) -> str:
+def surrogate_key(keys: Mapping[str, DataType], start: str) -> str:
     """The md5 of the business key and the instant that a version begins: the same on every rebuild."""
-    keys = sorted(load.keys, key=str.lower)
-    parts = [f"{text(key.lower())}, {canonical(quote(key), source.carried[key])}" for key in keys]
+    parts = [f"{text(key.lower())}, {canonical(quote(key), keys[key])}" for key in sorted(keys, key=str.lower)]
     return f"md5(to_json(named_struct({', '.join(parts)}, '{VALID_FROM}', unix_micros({start}))))"
+
+
+def surrogates(load: Load, source: Source, start: str) -> dict[str, str]:
+    """The value of the surrogate key, where the row names one, of a version that begins at `start`."""
+    keys = {key: source.carried[key] for key in load.keys}
+    return {name: surrogate_key(keys, start) for name in load.spec.primary_key_columns}

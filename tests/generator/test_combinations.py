@@ -43,6 +43,10 @@ def allowed(key: str, value: object, **more: object) -> tuple[str, ...]:
         ("unknown_member", True, {}, ("scd1", "scd2")),
         ("schema_evolution", "drop_columns", {}, ("fact_overwrite",)),
         ("schema_evolution", "fail", {}, PIPELINES),
+        ("reconcile", True, {}, ("scd1", "scd2", "fact_incremental_merge")),
+        ("reconcile", True, {"where": "a"}, ()),
+        ("reconcile", True, {"source_mode": "snapshot"}, ()),
+        ("reconcile", True, {"source_mode": "events"}, ("scd1", "scd2", "fact_incremental_merge")),
     ],
 )
 def test_which_runner_takes_it(key: str, value: object, more: dict[str, object], pipelines: tuple[str, ...]) -> None:
@@ -66,3 +70,14 @@ def test_unseen_deletes_are_a_warning() -> None:
     assert severities == ["warning"]
     assert refused("scd1", "incremental", apply_as_deletes="gone", reconcile=True) == []
     assert refused("scd1", "full", apply_as_deletes="gone") == []
+
+
+def test_no_history_where_fivetran_makes_the_key() -> None:
+    def problems(pipeline: str) -> list[Refusal]:
+        config, _ = parse_config({})
+        return list(
+            combination_problems(Case(pipeline=pipeline, load_type="full", config=config, keys=("_FIVETRAN_ID",)))
+        )
+
+    assert problems("scd1") == []
+    assert [refusal.column for refusal in problems("scd2")] == ["business_key_columns"]

@@ -46,15 +46,8 @@ class Feed:
         return self.warehouse.load(self.pipeline, load_type=self.load_type, **(EVENTS | config))
 
     def versions(self, *more: str) -> list[tuple[Any, ...]]:
-        rows = [
-            (row[0], row[1], _seconds(row[-3]), _seconds(row[-2]), *row[2:-3])
-            for row in self.warehouse.history("a", *more)
-        ]
+        rows = [(row[0], row[1], row[-3], row[-2], *row[2:-3]) for row in self.warehouse.history("a", *more)]
         return sorted(rows, key=lambda row: (row[0], row[2]))
 
     def states(self, *columns: str) -> list[tuple[Any, ...]]:
-        return [tuple(map(_seconds, row)) for row in self.warehouse.rows("id", "a", *columns)]
-
-
-def _seconds(label: Any) -> Any:
-    return int(datetime.fromisoformat(label).timestamp()) if isinstance(label, str) and label[:4] == "1970" else label
+        return self.warehouse.rows("id", "a", *columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,25 +11,144 @@ from typing import Any
 import pytest
 
 from laketasks.error import GuardError, SchemaError, SourceError
+from tests.laketasks.cases import Case, Group, Played, check_counts, every_case, every_count, step
 from tests.laketasks.warehouse import T, Warehouse
+
+Play = Callable[[Group], Played]
 
 AB = "id bigint, a string"
 ARRIVING = "id bigint, a string, ts timestamp"
 INCREMENTAL: dict[str, Any] = {"load_type": "incremental", "watermark": "ts", "sequence_by": "ts"}
 
+OVERWRITE = Group("overwrite", "fact_overwrite", AB, ("id", "a"))
+OVERWRITE.case(
+    "104 what is gone goes",
+    step([(1, "a"), (2, "b")], [(1, "a"), (2, "b")], new=2),
+    step([(2, "b"), (3, "c")], [(2, "b"), (3, "c")], new=1, unchanged=1),
+)
+OVERWRITE.case(
+    "equal rows count as often as they come",
+    step([(1, "a"), (1, "a"), (2, None)], [(1, "a"), (1, "a"), (2, None)], new=3),
+    step([(1, "a"), (2, None), (2, None)], [(1, "a"), (2, None), (2, None)], new=1, unchanged=2),
+)
+
+# One watermark for all: T5 after the first step. The third step reads from T3 on, the fourth writes the table anew.
+ARRIVALS = Group(
+    "arrivals",
+    "fact_incremental_merge",
+    ARRIVING,
+    ("id", "a"),
+    {"watermark": "ts", "sequence_by": "ts"},
+    load_type="incremental",
+    contexts={2: {"reload_from": T(3).isoformat()}, 3: {"full_refresh": "target"}},
+)
+EARLY = [(1, "a", T(4)), (2, "b", T(5))]
+LATE = [*EARLY, (3, "late commit", T(5))]
+ARRIVALS.case(
+    "112 the watermark is read again",
+    step(EARLY, [(1, "a"), (2, "b")], new=2),
+    step(LATE, [(1, "a"), (2, "b"), (3, "late commit")], new=1, unchanged=1),
+    step(LATE, [(1, "a"), (2, "b"), (3, "late commit")], unchanged=3),
+    step(EARLY[:1], [(1, "a")], new=1),
+)
+ARRIVALS.case(
+    "117 118 what was loaded stays though the source lost it",
+    step([(1, "a", T(1)), (2, "b", T(2))], [(1, "a"), (2, "b")], new=2),
+    step([(1, "a", T(1))], [(1, "a"), (2, "b")], new=0),
+    step([(1, "a", T(1))], [(1, "a"), (2, "b")], new=0),
+    step([(1, "c", T(1))], [(1, "c")], new=1),
+)
+RELOADED = [(1, "a", T(1)), (2, "b", T(2)), (3, "c", T(3))]
+ARRIVALS.case(
+    "119 reload_from goes back, full_refresh to the beginning",
+    step(RELOADED, [(1, "a"), (2, "b"), (3, "c")], new=3),
+    step(RELOADED, [(1, "a"), (2, "b"), (3, "c")], new=0),
+    step(RELOADED, [(1, "a"), (2, "b"), (3, "c")], unchanged=1),
+    step(RELOADED[:1], [(1, "a")], new=1),
+)
+MANY = [(i, "a", T(5)) for i in range(1000)]
+THREE = MANY[:10] + [(i, "b", T(5)) for i in range(10, 13)] + MANY[13:]
+ARRIVALS.case(
+    "120 only what differs is written",
+    step(MANY, None, new=1000),
+    step(THREE, [row[:2] for row in THREE], changed=3, unchanged=997),
+    step(THREE, [row[:2] for row in THREE], unchanged=1000),
+    step([(1, "a", T(4))], [(1, "a")], new=1),
+)
+
+LOOKBACK = replace(ARRIVALS, name="lookback", config={**ARRIVALS.config, "lookback": "1 hour"}, contexts={}, cases=[])
+LOOKBACK.case(
+    "113 late within the lookback",
+    step([(1, "a", T(5))], [(1, "a")], new=1),
+    step(
+        [(1, "a", T(5)), (2, "in", T(5) - timedelta(minutes=30)), (3, "out", T(5) - timedelta(hours=2))],
+        [(1, "a"), (2, "in")],
+        new=1,
+        unchanged=1,
+    ),
+)
+
+INSERT_ONLY = {
+    mode: replace(
+        ARRIVALS,
+        name=f"insert_only {mode}",
+        columns="id bigint, a string, gone boolean, ts timestamp",
+        config={
+            **ARRIVALS.config,
+            "insert_only": True,
+            "delete_mode": mode,
+            "apply_as_deletes": "gone",
+            "except_column_list": ["gone"],
+        },
+        contexts={},
+        cases=[],
+    )
+    for mode in ("hard", "ignore")
+}
+for mode, group in INSERT_ONLY.items():
+    applied = mode == "hard"
+    group.case(
+        "124 known keys stay, new ones come, deletes as configured",
+        step([(1, "a", False, T(1)), (3, "d", False, T(1))], [(1, "a"), (3, "d")], new=2),
+        step(
+            [(1, "b", False, T(2)), (2, "c", False, T(2)), (3, None, True, T(2))],
+            [(1, "a"), (2, "c")] if applied else [(1, "a"), (2, "c"), (3, "d")],
+            new=1,
+            **({"ignored": 1, "deleted": 1} if applied else {"ignored": 2}),
+        ),
+    )
+
+GROUPS = (OVERWRITE, ARRIVALS, LOOKBACK, *INSERT_ONLY.values())
+
+
+@every_case(*GROUPS)
+def test_facts(played: Play, group: Group, case: Case) -> None:
+    played(group).check(case)
+
+
+@every_count(*GROUPS)
+def test_126_the_counts_of_a_group_are_those_of_its_cases(played: Play, group: Group) -> None:
+    check_counts(played(group))
+
+
+def test_104_the_effects_of_an_overwrite(played: Play) -> None:
+    assert [played(OVERWRITE).counts[1][effect] for effect in ("rows_inserted", "rows_deleted")] == [2, 2]
+
+
+def test_112_118_119_watermarks(played: Play) -> None:
+    """The first read is full, later ones start at the last, a refresh starts anew."""
+    marks = [(counts["watermark_from"], counts["watermark_to"]) for counts in played(ARRIVALS).counts]
+    t3, t4, t5 = (f"2024-01-0{day}T00:00:00.000000Z" for day in (4, 5, 6))
+    assert marks == [(None, t5), (t5, t5), (t3, t5), (None, t4)]
+
+
+def test_120_effects(played: Play) -> None:
+    assert [played(ARRIVALS).counts[1][effect] for effect in ("rows_inserted", "rows_updated")] == [1, 3]
+
 
 def merge(warehouse: Warehouse, *rows: tuple[Any, ...], **config: Any) -> dict[str, Any]:
     warehouse.source(ARRIVING, *rows)
     return warehouse.load("fact_incremental_merge", **INCREMENTAL, **config)
-
-
-def test_104_overwrite(warehouse: Warehouse) -> None:
-    warehouse.source(AB, (1, "a"), (2, "b"))
-    warehouse.load("fact_overwrite")
-    warehouse.source(AB, (2, "b"), (3, "c"))
-    row = warehouse.load("fact_overwrite")
-    assert warehouse.rows("id", "a") == [(2, "b"), (3, "c")]
-    assert (row["new"], row["unchanged"], row["rows_deleted"]) == (1, 1, 1)
 
 
 def test_105_an_empty_source_is_refused(warehouse: Warehouse) -> None:
@@ -52,6 +173,28 @@ def test_106_a_failing_query_leaves_the_old_rows(warehouse: Warehouse) -> None:
     assert warehouse.commits() == commits
     assert warehouse.rows("id", "a") == [(1, "1")]
     assert warehouse.last_row()["error_class"]
+
+
+@pytest.fixture
+def dynamic_partitions(warehouse: Warehouse) -> Iterator[Warehouse]:
+    name = "spark.sql.sources.partitionOverwriteMode"
+    warehouse.spark.conf.set(name, "dynamic")
+    yield warehouse
+    warehouse.spark.conf.unset(name)
+
+
+def test_107_old_partitions_go_in_dynamic_partition_mode(dynamic_partitions: Warehouse) -> None:
+    warehouse = dynamic_partitions
+    system = "_loaded_at timestamp, _updated_at timestamp, _job_run_id string"
+    warehouse.spark.sql(
+        f"CREATE TABLE {warehouse.target} (id bigint, a string, {system}) USING delta PARTITIONED BY (a)"
+    ).collect()
+    warehouse.source(AB, (1, "x"), (2, "y"))
+    warehouse.load("fact_overwrite")
+    assert {path.name for path in warehouse.target_folder.glob("a=*")} == {"a=x", "a=y"}
+    warehouse.source(AB, (3, "y"))
+    warehouse.load("fact_overwrite")
+    assert warehouse.rows("id", "a") == [(3, "y")]
 
 
 def test_109_columns_go_by_name(warehouse: Warehouse) -> None:
@@ -86,15 +229,6 @@ def test_111_a_source_that_reads_the_target_itself(warehouse: Warehouse) -> None
     assert warehouse.rows("id", "a") == [(2, "a")]
 
 
-def test_overwrite_counts_equal_rows_as_often_as_they_come(warehouse: Warehouse) -> None:
-    warehouse.source(AB, (1, "a"), (1, "a"), (2, None))
-    warehouse.load("fact_overwrite")
-    warehouse.source(AB, (1, "a"), (2, None), (2, None))
-    row = warehouse.load("fact_overwrite")
-    assert warehouse.rows("id", "a") == [(1, "a"), (2, None), (2, None)]
-    assert (row["unchanged"], row["new"], row["rows_deleted"]) == (2, 1, 1)
-
-
 def test_overwrite_with_a_key_refuses_doubles(warehouse: Warehouse) -> None:
     warehouse.source(AB, (1, "a"), (1, "b"))
     warehouse.refuses("fact_overwrite", GuardError, "come more than once", keys=["id"])
@@ -111,21 +245,6 @@ def test_replace_where_limits_the_overwrite(warehouse: Warehouse) -> None:
     warehouse.refuses(
         "fact_overwrite", GuardError, "1 rows of the source lie outside replace_where", replace_where="id >= 3"
     )
-
-
-def test_112_the_watermark_is_read_again(warehouse: Warehouse) -> None:
-    merge(warehouse, (1, "a", T(4)), (2, "b", T(5)))
-    row = merge(warehouse, (1, "a", T(4)), (2, "b", T(5)), (3, "late commit", T(5)))
-    assert warehouse.rows("id") == [(1,), (2,), (3,)]
-    assert (row["read"], row["new"], row["unchanged"], row["rows_updated"]) == (2, 1, 1, 0)
-    assert row["watermark_from"] == row["watermark_to"] == "2024-01-06T00:00:00.000000Z"
-
-
-def test_113_lookback(warehouse: Warehouse) -> None:
-    merge(warehouse, (1, "a", T(5)), lookback="1 hour")
-    rows = [(1, "a", T(5)), (2, "in", T(5) - timedelta(minutes=30)), (3, "out", T(5) - timedelta(hours=2))]
-    assert merge(warehouse, *rows, lookback="1 hour")["new"] == 1
-    assert warehouse.rows("id") == [(1,), (2,)]
 
 
 def test_116_null_watermarks(warehouse: Warehouse) -> None:
@@ -147,23 +266,6 @@ def test_117_nothing_new_commits_nothing_and_keeps_the_watermark(warehouse: Ware
     assert warehouse.commits() == commits
 
 
-def test_118_119_the_first_run_is_full_and_so_is_a_refresh(warehouse: Warehouse) -> None:
-    row = merge(warehouse, (1, "a", T(1)), (2, "b", T(2)))
-    assert (row["read"], row["watermark_from"]) == (2, None)
-    warehouse.source(ARRIVING, (1, "c", T(1)))
-    row = warehouse.load("fact_incremental_merge", **INCREMENTAL, context={"full_refresh": "target"})
-    assert warehouse.rows("id", "a") == [(1, "c")]
-    assert row["watermark_to"] == "2024-01-02T00:00:00.000000Z"
-
-
-def test_120_only_what_differs_is_written(warehouse: Warehouse) -> None:
-    rows = [(i, "a", T(1)) for i in range(1000)]
-    merge(warehouse, *rows)
-    rows[10:13] = [(i, "b", T(2)) for i in range(10, 13)]
-    row = merge(warehouse, *rows)
-    assert (row["changed"], row["unchanged"], row["rows_updated"]) == (3, 997, 3)
-
-
 def test_120_files_without_changes_are_not_rewritten(warehouse: Warehouse) -> None:
     for night in range(4):
         warehouse.source(ARRIVING, *[(100 * night + i, "a", T(night)) for i in range(10)])
@@ -173,14 +275,7 @@ def test_120_files_without_changes_are_not_rewritten(warehouse: Warehouse) -> No
     warehouse.source(ARRIVING, (305, "changed", T(9)))
     warehouse.load("fact_incremental_merge", **INCREMENTAL)
     live = {Path(row[0]).name for row in _live_files(warehouse)}
-    assert len(files & live) == 3
-
-
-def test_124_insert_only(warehouse: Warehouse) -> None:
-    merge(warehouse, (1, "a", T(1)), insert_only=True)
-    row = merge(warehouse, (1, "b", T(2)), (2, "c", T(2)), insert_only=True)
-    assert warehouse.rows("id", "a") == [(1, "a"), (2, "c")]
-    assert (row["new"], row["ignored"]) == (1, 1)
+    assert files < live, "a deletion vector takes the row out of its file, which stays as it is"
 
 
 def test_a_restored_target_is_read_from_its_own_watermark(warehouse: Warehouse) -> None:
@@ -189,13 +284,6 @@ def test_a_restored_target_is_read_from_its_own_watermark(warehouse: Warehouse) 
     warehouse.spark.sql(f"DELETE FROM {warehouse.target} WHERE id > 1").collect()
     row = merge(warehouse, *rows)
     assert (row["watermark_from"], row["new"]) == ("2024-01-02T00:00:00.000000Z", 2)
-
-
-def test_reload_from_goes_back(warehouse: Warehouse) -> None:
-    rows = [(1, "a", T(1)), (2, "b", T(2)), (3, "c", T(3))]
-    merge(warehouse, *rows)
-    row = warehouse.load("fact_incremental_merge", **INCREMENTAL, context={"reload_from": "2024-01-03"})
-    assert (row["read"], row["unchanged"]) == (2, 2)
 
 
 def test_a_watermark_in_the_future_is_refused(warehouse: Warehouse) -> None:
@@ -213,3 +301,32 @@ def _live_files(warehouse: Warehouse) -> list[tuple[str]]:
 
     table = deltalake.DeltaTable(str(warehouse.target_folder))
     return [(uri,) for uri in table.file_uris()]
+
+
+def test_125_a_fact_that_comes_before_its_dimension(warehouse: Warehouse) -> None:
+    house = (warehouse.spark, warehouse.workspace, warehouse.bronze, warehouse.silver)
+    dimension = Warehouse(*house, table_name="dim", runs=100)
+    dimensions = {"surrogate": ["sk"], "sequence_by": "seq", "unknown_member": True, "source_name": "dimension"}
+    sql = warehouse.workspace / "fact.sql"
+    sql.write_text(
+        "SELECT f.id, f.customer, coalesce(d.sk, '-1') AS customer_sk, f.ts "
+        f"FROM {{bronze_catalog}}.{warehouse.bronze[1]}.source f "
+        f"LEFT JOIN {{silver_catalog}}.{warehouse.silver[1]}.dim d "
+        "ON d.id = f.customer AND f.ts >= d.valid_from AND f.ts < d.valid_to"
+    )
+    facts = {**INCREMENTAL, "sql_file_path": str(sql), "lookback": "2 days"}
+    dimension.source("id bigint, a string, seq timestamp", (7, "a", T(1)), name="dimension")
+    dimension.load("scd2", **dimensions)
+    rows = [(1, 7, T(4)), (2, 8, T(5))]
+    warehouse.source("id bigint, customer bigint, ts timestamp", *rows)
+    assert warehouse.load("fact_incremental_merge", **facts)["new"] == 2
+    known = dict(dimension.rows("id", "sk"))
+    assert warehouse.rows("id", "customer_sk") == [(1, known[7]), (2, "-1")]
+
+    dimension.source("id bigint, a string, seq timestamp", (7, "a", T(1)), (8, "b", T(2)), name="dimension")
+    dimension.load("scd2", **dimensions)
+    warehouse.source("id bigint, customer bigint, ts timestamp", *rows, (3, 8, T(6)))
+    row = warehouse.load("fact_incremental_merge", **facts)
+    known = dict(dimension.rows("id", "sk"))
+    assert warehouse.rows("id", "customer_sk") == [(1, known[7]), (2, known[8]), (3, known[8])]
+    assert (row["new"], row["changed"], row["unchanged"]) == (1, 1, 1)

@@ -2,218 +2,335 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from laketasks.error import GuardError
-from tests.laketasks.warehouse import R, T, Warehouse
+from laketasks.error import GuardError, SchemaError, SourceError, TargetError
+from tests.laketasks.cases import Case, Group, Played, check_counts, every_case, every_count, step
+from tests.laketasks.warehouse import T, Warehouse
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+Play = Callable[[Group], Played]
 AB = "id bigint, a string"
 SEQ = "id bigint, a string, seq timestamp"
 DEL = "id bigint, a string, gone boolean, seq timestamp"
+DELETES = {"sequence_by": "seq", "apply_as_deletes": "gone", "except_column_list": ["gone"]}
+MOMENT = T(1) + timedelta(microseconds=123456)
+NEXT = MOMENT + timedelta(microseconds=1)
+
+PLAIN = Group("plain", "scd1", "id bigint, a string, b string, at timestamp", ("id", "a", "b", "at"))
+PLAIN.case(
+    "1 2 a first load and a change",
+    step([(1, "a", "x"), (2, "b", "x")], [(1, "a", "x"), (2, "b", "x")], new=2),
+    step([(1, "c", "x"), (2, "b", "x")], [(1, "c", "x"), (2, "b", "x")], changed=1, unchanged=1),
+)
+PLAIN.case(
+    "4 null becomes a value",
+    step([(1, None, "x")], [(1, None, "x")], new=1),
+    step([(1, "x", "x")], [(1, "x", "x")], changed=1),
+)
+PLAIN.case(
+    "5 a value becomes null",
+    step([(1, "x", "x")], [(1, "x", "x")], new=1),
+    step([(1, None, "x")], [(1, None, "x")], changed=1),
+)
+PLAIN.case(
+    "6 null is not the empty string",
+    step([(1, None, "x")], [(1, None, "x")], new=1),
+    step([(1, "", "x")], [(1, "", "x")], changed=1),
+)
+PLAIN.case(
+    "7 nulls that shift between columns",
+    step([(1, "x", None)], [(1, "x", None)], new=1),
+    step([(1, None, "x")], [(1, None, "x")], changed=1),
+)
+PLAIN.case(
+    "15 identical rows in a batch",
+    step([(1, "a", "x"), (1, "a", "x")], [(1, "a", "x")], new=1, duplicates=1),
+)
+
+PLAIN.case(
+    "10 a microsecond is a change",
+    step([(1, None, None, MOMENT)], new=1),
+    step([(1, None, None, NEXT)], [(1, None, None, NEXT.isoformat())], changed=1),
+)
+
+KEYS = Group("keys", "scd1", "k string, l string, v bigint", ("k", "l", "v"), keys=("k", "l"))
+KEYS.case(
+    "30 texts that run together",
+    step([("a", "bc", 1)], [("a", "bc", 1)], new=1),
+    step([("ab", "c", 2)], [("a", "bc", 1), ("ab", "c", 2)], new=1),
+)
+KEYS.case(
+    "30 digits that run together",
+    step([("12", "3", 1)], [("12", "3", 1)], new=1),
+    step([("1", "23", 2)], [("1", "23", 2), ("12", "3", 1)], new=1),
+)
+KEYS.case(
+    "40 keys are exact",
+    step([("A", "x", 1), ("a", "x", 2), ("a ", "x", 3)], [("A", "x", 1), ("a", "x", 2), ("a ", "x", 3)], new=3),
+)
+
+NULL_SAFE = Group("null-safe keys", "scd1", AB, ("id", "a"), {"on_null_key": "null_safe"})
+NULL_SAFE.case(
+    "null keys are one key",
+    step([(None, "x"), (2, "y")], [(None, "x"), (2, "y")], new=2),
+    step([(None, "z"), (2, "y")], [(None, "z"), (2, "y")], changed=1, unchanged=1),
+)
+
+KEEPING = Group("keeping", "scd1", "id bigint, a string, b string", ("id", "a", "b"), {"ignore_null_updates": True})
+KEEPING.case(
+    "ignore_null_updates keeps what is stored",
+    step([(1, "x", "y")], [(1, "x", "y")], new=1),
+    step([(1, None, "z")], [(1, "x", "z")], changed=1),
+)
+
+NO_ORDER = Group(
+    "no order",
+    "scd1",
+    "id bigint, a string, gone boolean",
+    ("id", "a", "is_deleted", "deleted_at"),
+    {"apply_as_deletes": "gone", "except_column_list": ["gone"]},
+)
+NO_ORDER.case(
+    "20 the run's time marks a delete without any order",
+    step([(1, "a", False)], [(1, "a", False, None)], new=1),
+    step([(1, "a", True)], [(1, "a", True, "R3")], deleted=1),
+)
+NO_ORDER.case("25 a null flag is no delete", step([(1, "a", None)], [(1, "a", False, None)], new=1))
+
+FIVETRAN = Group(
+    "fivetran",
+    "scd1",
+    "id bigint, a string, updated_at timestamp, _fivetran_synced timestamp, _fivetran_deleted boolean",
+    ("id", "a", "is_deleted", "deleted_at"),
+    {"sequence_by": "updated_at"},
+)
+FIVETRAN.case(
+    "20 a delete that touched nothing takes its time from the watermark",
+    step([(1, "d", T(4), T(4), False)], [(1, "d", False, None)], new=1),
+    step([(1, "d", T(4), T(6), True)], [(1, "d", True, "T6")], deleted=1),
+)
+
+SOFT = Group("soft", "scd1", DEL, ("id", "a", "is_deleted", "deleted_at"), DELETES)
+HARD = Group("hard", "scd1", DEL, ("id", "a"), {**DELETES, "delete_mode": "hard"})
+IGNORED = Group("ignored", "scd1", DEL, ("id", "a"), {**DELETES, "delete_mode": "ignore"})
+for group in (SOFT, HARD, IGNORED):
+
+    def row(*values: Any, group: Group = group) -> tuple[Any, ...]:
+        """A row as the group shows it, where it keeps a flag."""
+        return values if group is SOFT else values[:2]
+
+    group.case(
+        "14 the latest of a batch counts",
+        step([(1, "a", False, T(1)), (1, "b", False, T(2))], [row(1, "b", False, None)], new=1, duplicates=1),
+    )
+    group.case(
+        "15 identical rows of one sequence",
+        step([(2, "c", False, T(1)), (2, "c", False, T(1))], [row(2, "c", False, None)], new=1, duplicates=1),
+    )
+    group.case(
+        "18 an older row is stale",
+        step([(1, "c", False, T(3))], [row(1, "c", False, None)], new=1),
+        step([(1, "b", False, T(2))], [row(1, "c", False, None)], stale=1),
+    )
+    group.case(
+        "19 an older delete is stale",
+        step([(1, "d", False, T(4))], [row(1, "d", False, None)], new=1),
+        step([(1, None, True, T(2))], [row(1, "d", False, None)], stale=1),
+    )
+    group.case(
+        "23 a delete between two states of a batch",
+        step(
+            [(1, "alice", False, T(1)), (1, None, True, T(2)), (1, "alice2", False, T(3))],
+            [row(1, "alice2", False, None)],
+            new=1,
+            duplicates=2,
+        ),
+    )
+    group.case(
+        "24 the last of a batch is no delete",
+        step(
+            [(1, "foo", None, T(1)), (1, "bar", True, T(2)), (1, "baz", False, T(3))],
+            [row(1, "baz", False, None)],
+            new=1,
+            duplicates=2,
+        ),
+    )
+    group.case(
+        "24 the last of a batch is the delete",
+        step([(1, "foo", None, T(1)), (1, "bar", False, T(2)), (1, "baz", True, T(3))], [], ignored=1, duplicates=2),
+    )
+    group.case("25 a null flag is no delete", step([(1, "a", None, T(1))], [row(1, "a", False, None)], new=1))
+
+SOFT.case(
+    "20 21 a delete keeps the last values",
+    step([(1, "d", False, T(4))], [(1, "d", False, None)], new=1),
+    step([(1, None, True, T(5))], [(1, "d", True, "T5")], deleted=1),
+)
+HARD.case(
+    "20 a delete takes the row",
+    step([(1, "d", False, T(4))], [(1, "d")], new=1),
+    step([(1, None, True, T(5))], [], deleted=1),
+)
+IGNORED.case(
+    "20 a delete does nothing",
+    step([(1, "d", False, T(4))], [(1, "d")], new=1),
+    step([(1, None, True, T(5))], [(1, "d")], ignored=1),
+)
+SOFT.case(
+    "26 a deleted key returns",
+    step([(1, "a", False, T(1))], [(1, "a", False, None)], new=1),
+    step([(1, "a", True, T(2))], [(1, "a", True, "T2")], deleted=1),
+    step([(1, "b", False, T(6))], [(1, "b", False, None)], changed=1),
+)
+HARD.case(
+    "26 a deleted key returns",
+    step([(1, "a", False, T(1))], [(1, "a")], new=1),
+    step([(1, "a", True, T(2))], [], deleted=1),
+    step([(1, "b", False, T(6))], [(1, "b")], new=1),
+)
+
+ROWS = [(1, f"v{i:02}", T(1)) for i in range(40)]
+LATEST = Group("latest", "scd1", SEQ, ("id", "a"), {"sequence_by": "seq", "on_conflict": "latest"})
+LATEST.case("16 one winner", *(step(order) for order in (ROWS, ROWS[::-1], ROWS[20:] + ROWS[:20])))
+
+# --- snapshots, each with the unknown member ---
+MISSING = {"source_mode": "snapshot", "unknown_member": True}
+SNAPSHOTS = {
+    policy: Group(
+        f"missing {policy}", "scd1", AB, ("id", "a", *flags), {**MISSING, "on_missing": policy}, contexts=contexts
+    )
+    for policy, flags, contexts in (
+        ("ignore", (), {}),
+        ("soft", ("is_deleted", "deleted_at"), {2: {"full_refresh": "all"}}),
+        ("hard", (), {2: {"full_refresh": "target"}}),
+    )
+}
+KEPT = step([(1, "a"), (2, "b")], None, new=2)
+SNAPSHOTS["ignore"].case(
+    "32 a vanished key stays",
+    KEPT,
+    step([(1, "a")], [(1, "a"), (2, "b")], unchanged=1, keys_missing=1),
+)
+SNAPSHOTS["soft"].case(
+    "32 a vanished key is flagged once",
+    KEPT,
+    step([(1, "a")], [(1, "a", False, None), (2, "b", True, "R3")], unchanged=1, keys_missing=1),
+    step([(1, "c")], [(1, "c", False, None)], new=1),
+)
+SNAPSHOTS["hard"].case(
+    "32 a vanished key goes",
+    KEPT,
+    step([(1, "a")], [(1, "a")], unchanged=1, keys_missing=1),
+    step([(1, "c")], [(1, "c")], new=1),
+)
+
+GROUPS = (
+    *(PLAIN, KEYS, NULL_SAFE, KEEPING, NO_ORDER, FIVETRAN, SOFT, HARD, IGNORED, LATEST),
+    *SNAPSHOTS.values(),
+)
 
 
-def counts(row: dict[str, int], *names: str) -> tuple[int, ...]:
-    return tuple(row[name] for name in names)
+@every_case(*GROUPS)
+def test_scd1(played: Play, group: Group, case: Case) -> None:
+    played(group).check(case)
 
 
-def test_1_first_load(warehouse: Warehouse) -> None:
-    warehouse.source(AB, (1, "a"), (2, "b"))
-    row = warehouse.load("scd1")
-    assert warehouse.rows("id", "a") == [(1, "a"), (2, "b")]
-    assert counts(row, "new", "changed", "deleted", "rows_inserted", "rows_updated") == (2, 0, 0, 2, 0)
+@every_count(*GROUPS)
+def test_126_the_counts_of_a_group_are_those_of_its_cases(played: Play, group: Group) -> None:
+    check_counts(played(group))
 
 
-def test_2_a_change_keeps_loaded_at(warehouse: Warehouse) -> None:
-    warehouse.source(AB, (1, "a"), (2, "c"))
-    warehouse.load("scd1")
-    before = {row[0]: row[1:] for row in warehouse.rows("id", "_loaded_at", "_updated_at", "_job_run_id")}
-    warehouse.source(AB, (1, "b"), (2, "c"))
-    row = warehouse.load("scd1")
-    after = {row[0]: row[1:] for row in warehouse.rows("id", "_loaded_at", "_updated_at", "_job_run_id")}
-    assert warehouse.rows("id", "a") == [(1, "b"), (2, "c")]
-    assert counts(row, "changed", "unchanged", "rows_updated") == (1, 1, 1)
+def test_2_a_change_keeps_loaded_at(played: Play) -> None:
+    result = played(PLAIN)
+    audit = ("id", "_loaded_at", "_updated_at", "_job_run_id")
+    before, after = ({row[0]: row[1:] for row in result.rows(PLAIN.cases[0], i, *audit)} for i in range(2))
     assert after[1][0] == before[1][0]
     assert after[1][1] > before[1][1]
-    assert after[1][2] == row["job_run_id"]
+    assert after[1][2] == result.counts[1]["job_run_id"]
     assert after[2] == before[2]
+
+
+def test_16_latest_has_one_winner_however_it_is_partitioned(played: Play) -> None:
+    winners = {row for index in range(3) for row in played(LATEST).rows("16 one winner", index)}
+    assert len(winners) == 1
+
+
+@pytest.mark.parametrize("policy", ["ignore", "soft", "hard"])
+def test_73_the_unknown_member_stands_once(played: Play, policy: str) -> None:
+    for table in played(SNAPSHOTS[policy]).tables:
+        assert [(row["case_no"], row["id"], row["a"]) for row in table if row["id"] == -1] == [(-1, -1, None)]
+
+
+# --- what is refused, and what is about a whole table ---
 
 
 def test_3_no_change_writes_nothing(warehouse: Warehouse) -> None:
     warehouse.source(AB, (1, "a"))
-    warehouse.load("scd1")
+    warehouse.load("scd1", twice=False)
     commits, files = warehouse.commits(), warehouse.files()
     row = warehouse.load("scd1", twice=False)
-    assert counts(row, "new", "changed", "deleted", "unchanged") == (0, 0, 0, 1)
+    assert [row[fate] for fate in ("new", "changed", "deleted", "unchanged")] == [0, 0, 0, 1]
     assert (warehouse.commits(), warehouse.files()) == (commits, files)
 
 
-@pytest.mark.parametrize(("before", "after"), [(None, "x"), ("x", None), (None, "")], ids=["4", "5", "6"])
-def test_4_5_6_null_is_a_value(warehouse: Warehouse, before: str | None, after: str | None) -> None:
-    warehouse.source(AB, (1, before))
-    warehouse.load("scd1")
-    warehouse.source(AB, (1, after))
-    assert warehouse.load("scd1")["changed"] == 1
-    assert warehouse.rows("id", "a") == [(1, after)]
-
-
-def test_7_nulls_that_shift_between_columns(warehouse: Warehouse) -> None:
-    columns = "id bigint, a string, b string"
-    warehouse.source(columns, (1, "x", None))
-    warehouse.load("scd1")
-    warehouse.source(columns, (1, None, "x"))
-    assert warehouse.load("scd1")["changed"] == 1
-    assert warehouse.rows("id", "a", "b") == [(1, None, "x")]
-
-
-def test_10_microseconds(warehouse: Warehouse) -> None:
-    columns = "id bigint, at timestamp"
-    moment = T(1) + timedelta(microseconds=123456)
-    warehouse.source(columns, (1, moment))
-    warehouse.load("scd1")
-    warehouse.source(columns, (1, moment + timedelta(microseconds=1)))
-    assert warehouse.load("scd1")["changed"] == 1
-
-
-def test_12_decimal_scale(warehouse: Warehouse) -> None:
-    warehouse.source("id bigint, d string", (1, "1.50"))
-    spark: SparkSession = warehouse.spark
-    source = warehouse.bronze_table("source")
-    for kind in ("decimal(10,2)", "decimal(10,1)"):
-        frame = spark.sql(f"SELECT 1L AS id, cast('1.5' AS {kind}) AS d")
-        frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").saveAsTable(source)
-        row = warehouse.load("scd1")
-    assert counts(row, "changed", "unchanged") == (0, 1)
-
-
-def test_14_15_duplicates_in_a_batch(warehouse: Warehouse) -> None:
-    warehouse.source(SEQ, (1, "a", T(1)), (1, "b", T(2)), (2, "c", T(1)), (2, "c", T(1)))
-    row = warehouse.load("scd1", sequence_by="seq")
-    assert warehouse.rows("id", "a") == [(1, "b"), (2, "c")]
-    assert counts(row, "read", "new", "duplicates") == (4, 2, 2)
-
-
-def test_16_conflict_fails_before_writing(warehouse: Warehouse) -> None:
-    warehouse.source(SEQ, (1, "a", T(1)), (1, "b", T(1)), (2, "c", T(1)))
-    warehouse.refuses(
-        "scd1", GuardError, r"1 keys come more than once .*\(id\) = \(1,\).*on_conflict", sequence_by="seq"
+def test_12_35_36_39_columns_come_and_go(warehouse: Warehouse) -> None:
+    source, names = warehouse.bronze_table("source"), "'p' AS `a.b`, 'q' AS `order`, 'r' AS `naïve`"
+    first = (
+        f"SELECT id, a, city, cast('1.50' AS decimal(10,2)) AS d, {names} FROM VALUES (1L, 'a', 'x'), (2L, 'b', 'y')"
     )
+    later = f"SELECT id AS Id, a, z, cast('1.5' AS decimal(10,1)) AS d, {names} FROM VALUES (1L, 'a', NULL), "
+    for state in (f"{first} AS t(id, a, city)", f"{later}(2L, 'b', 'n'), (3L, 'c', 'm') AS t(id, a, z)"):
+        frame = warehouse.spark.sql(state)
+        frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").saveAsTable(source)
+        row = warehouse.load("scd1", keys=["Id"])
+    assert [row[fate] for fate in ("new", "changed", "unchanged")] == [1, 1, 1]
+    assert warehouse.rows("id", "a", "city", "z") == [(1, "a", "x", None), (2, "b", "y", "n"), (3, "c", None, "m")]
+    assert {tuple(map(str, row)) for row in warehouse.rows("d", "a.b", "order", "naïve")} == {("1.50", "p", "q", "r")}
+
+
+def test_39_columns_that_differ_in_case_only(warehouse: Warehouse) -> None:
+    sql = warehouse.workspace / "double.sql"
+    sql.write_text("SELECT 1L AS id, 'x' AS name, 'y' AS Name")
+    warehouse.refuses("scd1", SourceError, "columns name and Name differ in case only", sql_file_path=str(sql))
+
+
+def test_16_27_28_what_is_refused_before_the_first_write(warehouse: Warehouse) -> None:
+    warehouse.source(SEQ, (1, "a", T(1)), (1, "b", T(1)), (2, "c", T(1)))
+    conflict = r"1 keys come more than once .*\(id\) = \(1,\).*on_conflict"
+    warehouse.refuses("scd1", GuardError, conflict, sequence_by="seq")
+    warehouse.source("country string, city string", (None, "B"), ("US", None), (None, None), ("US", "C"))
+    warehouse.refuses("scd1", GuardError, "country: 2 null, city: 2 null", keys=["country", "city"])
     assert not warehouse.spark.catalog.tableExists(warehouse.target)
 
 
-def test_16_latest_has_one_winner_however_it_is_partitioned(warehouse: Warehouse) -> None:
-    rows = [(1, f"v{i:02}", T(1)) for i in range(40)]
-    winners = set()
-    for order in (rows, rows[::-1], rows[20:] + rows[:20]):
-        warehouse.source(SEQ, *order)
-        warehouse.load("scd1", sequence_by="seq", on_conflict="latest")
-        winners.update(warehouse.rows("id", "a"))
-    assert len(winners) == 1
+def test_a_null_sequence_fails_or_is_left_out(warehouse: Warehouse) -> None:
+    warehouse.source(SEQ, (1, "a", T(1)), (2, "b", None))
+    warehouse.refuses("scd1", GuardError, "1 rows without a sequence", sequence_by="seq")
+    row = warehouse.load("scd1", sequence_by="seq", on_null_sequence="exclude")
+    assert (row["new"], row["dropped"]) == (1, 1)
 
 
-@pytest.mark.parametrize(("arrives", "gone"), [("b", False), ("b", True)], ids=["18", "19"])
-def test_18_19_older_is_stale(warehouse: Warehouse, arrives: str, gone: bool) -> None:
-    warehouse.source(DEL, (1, "c", False, T(4)))
-    warehouse.load("scd1", sequence_by="seq", apply_as_deletes="gone", except_column_list=["gone"])
-    warehouse.source(DEL, (1, arrives, gone, T(2)))
-    row = warehouse.load("scd1", sequence_by="seq", apply_as_deletes="gone", except_column_list=["gone"])
-    assert warehouse.rows("id", "a") == [(1, "c")]
-    assert row["stale"] == 1
-
-
-@pytest.mark.parametrize(
-    ("mode", "after"),
-    [("hard", []), ("soft", [(1, "d", True, "T5")]), ("ignore", [(1, "d", None, None)])],
-)
-def test_20_delete_modes(warehouse: Warehouse, mode: str, after: list[tuple[object, ...]]) -> None:
-    config = {"sequence_by": "seq", "apply_as_deletes": "gone", "except_column_list": ["gone"], "delete_mode": mode}
-    warehouse.source(DEL, (1, "d", False, T(4)))
-    warehouse.load("scd1", **config)
-    warehouse.source(DEL, (1, None, True, T(5)))  # 21: the delete's row has lost its attributes
-    row = warehouse.load("scd1", **config)
-    flags = ("is_deleted", "deleted_at") if mode == "soft" else ()
-    assert warehouse.rows("id", "a", *flags) == [row[: 2 + len(flags)] for row in after]
-    assert counts(row, "deleted", "ignored") == ((0, 1) if mode == "ignore" else (1, 0))
-
-
-def test_20_a_delete_that_touched_nothing_takes_its_time_from_the_watermark(warehouse: Warehouse) -> None:
-    columns = "id bigint, a string, updated_at timestamp, _fivetran_synced timestamp, _fivetran_deleted boolean"
-    warehouse.source(columns, (1, "d", T(4), T(4), False))
-    warehouse.load("scd1", sequence_by="updated_at")
-    warehouse.source(columns, (1, "d", T(4), T(6), True))
-    assert warehouse.load("scd1", sequence_by="updated_at")["deleted"] == 1
-    assert warehouse.rows("id", "is_deleted", "deleted_at") == [(1, True, "T6")]
-
-
-def test_25_a_null_delete_flag_is_no_delete(warehouse: Warehouse) -> None:
-    warehouse.source(DEL, (1, "a", None, T(1)))
-    row = warehouse.load("scd1", sequence_by="seq", apply_as_deletes="gone")
-    assert counts(row, "new", "ignored") == (1, 0)
-
-
-def test_26_a_deleted_key_returns(warehouse: Warehouse) -> None:
-    config = {"sequence_by": "seq", "apply_as_deletes": "gone", "except_column_list": ["gone"]}
-    warehouse.source(DEL, (1, "a", False, T(1)))
-    warehouse.load("scd1", **config)
-    warehouse.source(DEL, (1, "a", True, T(2)))
-    warehouse.load("scd1", **config)
-    warehouse.source(DEL, (1, "b", False, T(6)))
-    assert warehouse.load("scd1", **config)["changed"] == 1
-    assert warehouse.rows("id", "a", "is_deleted", "deleted_at") == [(1, "b", False, None)]
-
-
-def test_27_28_null_keys_are_told_by_column(warehouse: Warehouse) -> None:
-    warehouse.source("country string, city string", (None, "B"), ("US", None), (None, None), ("US", "C"))
-    warehouse.refuses("scd1", GuardError, "country: 2 null, city: 2 null", keys=["country", "city"])
-
-
-def test_null_safe_keys_are_one_key(warehouse: Warehouse) -> None:
-    warehouse.source("id bigint, a string", (None, "x"), (2, "y"))
-    warehouse.load("scd1", on_null_key="null_safe")
-    warehouse.source("id bigint, a string", (None, "z"), (2, "y"))
-    assert warehouse.load("scd1", on_null_key="null_safe")["changed"] == 1
-    assert warehouse.rows("id", "a") == [(None, "z"), (2, "y")]
-
-
-def test_30_compound_keys_do_not_run_together(warehouse: Warehouse) -> None:
-    columns = "k string, l string, v bigint"
-    warehouse.source(columns, ("a", "bc", 1))
-    warehouse.load("scd1", keys=["k", "l"])
-    warehouse.source(columns, ("ab", "c", 2))
-    warehouse.load("scd1", keys=["k", "l"])
-    assert warehouse.rows("k", "l", "v") == [("a", "bc", 1), ("ab", "c", 2)]
-
-
-@pytest.mark.parametrize("policy", ["ignore", "soft", "hard"])
-def test_32_a_vanished_key(warehouse: Warehouse, policy: str) -> None:
-    warehouse.source(AB, (1, "a"), (2, "b"))
-    warehouse.load("scd1", source_mode="snapshot", on_missing=policy)
-    warehouse.source(AB, (1, "a"))
-    row = warehouse.load("scd1", source_mode="snapshot", on_missing=policy)
-    assert row["keys_missing"] == 1
-    if policy == "soft":
-        assert warehouse.rows("id", "a", "is_deleted", "deleted_at") == [(1, "a", False, None), (2, "b", True, "R3")]
-    else:
-        assert warehouse.rows("id", "a") == ([(1, "a")] if policy == "hard" else [(1, "a"), (2, "b")])
-
-
-def test_33_an_empty_source_is_refused(warehouse: Warehouse) -> None:
+def test_33_34_too_many_deletes_and_an_empty_source(warehouse: Warehouse) -> None:
     config = {"source_mode": "snapshot", "on_missing": "soft"}
-    warehouse.source(AB, (1, "a"), (2, "b"), (3, "c"))
+    warehouse.source(AB, *[(i, "a") for i in range(100)])
     warehouse.load("scd1", **config)
     warehouse.source(AB)
-    warehouse.refuses("scd1", GuardError, "source is empty and the table has 3 rows.*on_empty_source", **config)
+    warehouse.refuses("scd1", GuardError, "source is empty and the table has 100 rows.*on_empty_source", **config)
+    warehouse.source(AB, *[(i, "a") for i in range(30)])
+    warehouse.refuses("scd1", GuardError, r"70 of 100 current rows .*\(70%\).*max_delete_ratio 50%", **config)
+    applied = warehouse.load("scd1", **config, max_delete_ratio=1)
+    assert (applied["keys_missing"], applied["rows_updated"]) == (70, 70)
+    warehouse.source(AB)
     row = warehouse.load("scd1", on_empty_source="allow", **config)
-    assert row["keys_missing"] == 3
-    assert [flag for _, flag in warehouse.rows("id", "is_deleted")] == [True, True, True]
+    assert row["keys_missing"] == 30
+    assert {flag for _, flag in warehouse.rows("id", "is_deleted")} == {True}
 
 
-def test_34_too_many_deletes(warehouse: Warehouse) -> None:
+def test_34_a_run_may_override_the_guard(warehouse: Warehouse) -> None:
     config = {"source_mode": "snapshot", "on_missing": "hard"}
     warehouse.source(AB, *[(i, "a") for i in range(100)])
     warehouse.load("scd1", **config)
@@ -223,64 +340,24 @@ def test_34_too_many_deletes(warehouse: Warehouse) -> None:
     assert len(warehouse.rows("id")) == 30
 
 
-def test_35_36_columns_come_and_go(warehouse: Warehouse) -> None:
-    warehouse.source("id bigint, a string, city string", (1, "a", "x"), (2, "b", "y"))
-    warehouse.load("scd1")
-    warehouse.source("id bigint, a string, z string", (1, "a", None), (2, "b", "n"), (3, "c", "m"))
-    row = warehouse.load("scd1")
-    assert counts(row, "new", "changed", "unchanged") == (1, 1, 1)
-    assert warehouse.rows("id", "a", "city", "z") == [(1, "a", "x", None), (2, "b", "y", "n"), (3, "c", None, "m")]
-
-
-def test_37_a_narrowing_type_is_refused(warehouse: Warehouse) -> None:
-    from laketasks.error import SchemaError
-
-    warehouse.source("id bigint, a int", (1, 1))
-    warehouse.load("scd1")
-    warehouse.source("id bigint, a bigint", (1, 3_000_000_000))
+def test_37_a_narrowing_type_or_another_kind_is_refused(warehouse: Warehouse) -> None:
+    warehouse.source("id bigint, a int, b bigint", (1, 1, 1))
+    warehouse.load("scd1", twice=False)
+    warehouse.source("id bigint, a bigint, b int", (1, 3_000_000_000, 1))
     warehouse.refuses("scd1", SchemaError, "a arrives as bigint but is stored as int")
-
-
-def test_39_awkward_names(warehouse: Warehouse) -> None:
-    columns = ("id bigint", "`a.b` string", "`order` string", "`naïve` string")
-    warehouse.source(", ".join(columns), (1, "x", "y", "z"))
-    warehouse.load("scd1")
-    warehouse.source(", ".join(["Id bigint", *columns[1:]]), (1, "x", "y", "w"))
-    assert warehouse.load("scd1", keys=["Id"])["changed"] == 1
-    assert warehouse.rows("id", "a.b", "order", "naïve") == [(1, "x", "y", "w")]
-
-
-def test_40_keys_are_exact(warehouse: Warehouse) -> None:
-    warehouse.source("k string, v bigint", ("A", 1), ("a", 2), ("a ", 3))
-    assert warehouse.load("scd1", keys=["k"])["new"] == 3
-
-
-def test_a_null_sequence_fails_or_is_left_out(warehouse: Warehouse) -> None:
-    warehouse.source(SEQ, (1, "a", T(1)), (2, "b", None))
-    warehouse.refuses("scd1", GuardError, "1 rows without a sequence", sequence_by="seq")
-    row = warehouse.load("scd1", sequence_by="seq", on_null_sequence="exclude")
-    assert counts(row, "new", "dropped") == (1, 1)
+    warehouse.source("id bigint, a string, b bigint", (1, "1", 1))
+    warehouse.refuses("scd1", SchemaError, "a arrives as string but is stored as int")
 
 
 def test_a_foreign_table_is_left_alone(warehouse: Warehouse) -> None:
-    from laketasks.error import TargetError
-
     warehouse.source(AB, (1, "a"))
     warehouse.spark.sql("SELECT 1L AS id, 'x' AS a").write.format("delta").saveAsTable(warehouse.target)
     warehouse.refuses("scd1", TargetError, "was filled by something else")
 
 
-def test_ignore_null_updates_keeps_what_is_stored(warehouse: Warehouse) -> None:
-    warehouse.source("id bigint, a string, b string", (1, "x", "y"))
-    warehouse.load("scd1", ignore_null_updates=True)
-    warehouse.source("id bigint, a string, b string", (1, None, "z"))
-    warehouse.load("scd1", ignore_null_updates=True)
-    assert warehouse.rows("id", "a", "b") == [(1, "x", "z")]
-
-
 def test_full_refresh_writes_the_table_anew(warehouse: Warehouse) -> None:
     warehouse.source(SEQ, (1, "a", T(3)), (2, "b", T(3)))
-    warehouse.load("scd1", sequence_by="seq")
+    warehouse.load("scd1", sequence_by="seq", twice=False)
     warehouse.source(SEQ, (1, "older", T(1)))
     row = warehouse.load("scd1", sequence_by="seq", context={"full_refresh": "all"})
     assert warehouse.rows("id", "a") == [(1, "older")]
@@ -290,9 +367,14 @@ def test_full_refresh_writes_the_table_anew(warehouse: Warehouse) -> None:
         warehouse.load("scd1", sequence_by="seq", context={"full_refresh": "all"})
 
 
-def test_the_run_time_marks_a_delete_without_any_order(warehouse: Warehouse) -> None:
-    warehouse.source("id bigint, a string, gone boolean", (1, "a", False))
-    warehouse.load("scd1", apply_as_deletes="gone")
-    warehouse.source("id bigint, a string, gone boolean", (1, "a", True))
-    warehouse.load("scd1", apply_as_deletes="gone")
-    assert warehouse.rows("id", "is_deleted", "deleted_at") == [(1, True, f"R{R(3).day - R(0).day}")]
+def test_73_a_key_that_cannot_be_minus_one_is_refused(warehouse: Warehouse) -> None:
+    warehouse.source("at timestamp, a string", (T(1), "a"))
+    message = "unknown_member needs keys that can be -1; at is timestamp"
+    warehouse.refuses("scd1", SourceError, message, keys=["at"], unknown_member=True)
+
+
+def test_73_the_unknown_member_of_a_text_key(warehouse: Warehouse) -> None:
+    warehouse.source("k string, a string", ("x", "a"))
+    row = warehouse.load("scd1", keys=["k"], unknown_member=True)
+    assert warehouse.rows("k", "a") == [("-1", None), ("x", "a")]
+    assert (row["read"], row["new"], row["rows_inserted"]) == (1, 1, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 OPEN = "∞"
+FATES = ("new", "changed", "deleted", "unchanged", "duplicates", "stale", "ignored", "dropped", "quarantined")
+_TOLD = "numTargetRowsInserted"
+EFFECTS = ("rows_inserted", "rows_updated", "rows_deleted")
 
 
 def T(n: float) -> datetime:  # noqa: N802
@@ -36,12 +41,14 @@ class Warehouse:
     workspace: Path
     bronze: tuple[str, str]  # catalog and schema
     silver: tuple[str, str]
+    table_name: str = "target"
     runs: int = 0
-    labels: dict[int, str] = field(default_factory=dict)
+    again: dict[str, Any] = field(default_factory=dict)  # the counts of the last load's second run
+    _read: tuple[int, list[dict[str, Any]]] = (0, [])  # commits, and the rows that the table had then
 
     @property
     def target(self) -> str:
-        return self.silver_table("target")
+        return self.silver_table(self.table_name)
 
     @property
     def run_log(self) -> str:
@@ -49,7 +56,7 @@ class Warehouse:
 
     @property
     def target_folder(self) -> Path:
-        return self.workspace.joinpath(*self.silver, "target")
+        return self.workspace.joinpath(*self.silver, self.table_name)
 
     def bronze_table(self, name: str) -> str:
         return ".".join((*self.bronze, name))
@@ -74,13 +81,17 @@ class Warehouse:
         self, pipeline: str, *, twice: bool = True, context: dict[str, str] | None = None, **row: Any
     ) -> dict[str, Any]:
         """Load the target, then once more; the counts of the first, from the run log."""
+        before, committed = self.table(), self.commits()
         first = self._once(pipeline, row, context or {})
+        if pipeline != "fact_overwrite" and "full_refresh" not in (context or {}):
+            self._check_effects(_identity(pipeline, row), before, first)
+            self._check_metrics(first, committed)
         if twice:
             commits, rows = self.commits(), self.everything()
-            again = self._once(pipeline, row, {})
-            assert self.commits() == commits, f"the rerun committed: {again}"
+            self.again = self._once(pipeline, row, {})
+            assert self.commits() == commits, f"the rerun committed: {self.again}"
             assert self.everything() == rows
-            assert (again["rows_inserted"], again["rows_updated"], again["rows_deleted"]) == (0, 0, 0)
+            assert [self.again[effect] for effect in EFFECTS] == [0, 0, 0]
         return first
 
     def refuses(self, pipeline: str, error: type[Exception], match: str, **row: Any) -> None:
@@ -93,21 +104,29 @@ class Warehouse:
         assert self.last_row()["status"] == "FAILED"
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
-        """The target's rows, sorted; instants as T1, R2 or ∞."""
-        kinds = dict(self.spark.table(self.target).dtypes)
-        select = [f"unix_micros({c}) AS {c}" if kinds[c] == "timestamp" else f"`{c}`" for c in columns]
-        found = self.spark.table(self.target).selectExpr(*select).collect()
-        stamps = {i for i, c in enumerate(columns) if kinds[c] == "timestamp"}
-        found.sort(
-            key=lambda row: [(value is not None, value if isinstance(value, int) else str(value)) for value in row]
-        )
-        return [tuple(_label(v) if i in stamps else v for i, v in enumerate(row)) for row in found]
+        """The target's rows, sorted; instants as T1, R2 or ∞, seconds near the epoch as numbers."""
+        return in_order(tuple(shown(row[column]) for column in columns) for row in self.table())
 
     def history(self, *attributes: str) -> list[tuple[Any, ...]]:
         """SCD2 rows as the cases write them: id, attributes, from, to, current."""
-        self._check_intervals()
+        check_intervals(self.table(), ("id",))
         found = self.rows("id", "valid_from", *attributes, "valid_to", "is_current")
         return [(row[0], *row[2:-2], row[1], row[-2], "Y" if row[-1] else "N") for row in found]
+
+    def table(self) -> list[dict[str, Any]]:
+        """The target's rows by column, instants as `Instant`; read anew when there has been a commit."""
+        commits = self.commits()
+        if self._read[0] != commits:
+            frame = self.spark.table(self.target)
+            stamps = {name for name, kind in frame.dtypes if kind == "timestamp"}
+            quoted = (f"`{name}`" for name in frame.columns)
+            select = [f"unix_micros({q}) AS {q}" if q[1:-1] in stamps else q for q in quoted]
+            rows = [row.asDict() for row in frame.selectExpr(*select).collect()]
+            self._read = (
+                commits,
+                [{n: Instant(v) if n in stamps and v is not None else v for n, v in row.items()} for row in rows],
+            )
+        return self._read[1]
 
     def commits(self) -> int:
         """Commits of the target's Delta log; 0 when it does not exist."""
@@ -117,10 +136,15 @@ class Warehouse:
         """Every data file that the target's folder holds."""
         return {path.name for path in self.target_folder.glob("*.parquet")}
 
+    def merges(self, after: int = 0) -> list[dict[str, int]]:
+        """The rows that each MERGE since a commit says it wrote, of those that say so; DESCRIBE HISTORY's numbers."""
+        logs = sorted((self.target_folder / "_delta_log").glob("*.json"))[after:]
+        told = [json.loads(line).get("commitInfo", {}) for log in logs for line in log.read_text().splitlines()]
+        metrics = [info["operationMetrics"] for info in told if info.get("operation") == "MERGE"]
+        return [{e: int(m[f"numTargetRows{e[5:].title()}"]) for e in EFFECTS} for m in metrics if _TOLD in m]
+
     def everything(self) -> list[str]:
-        if not self.spark.catalog.tableExists(self.target):
-            return []
-        return sorted(map(str, self.spark.table(self.target).collect()))
+        return sorted(map(str, self.table()))
 
     def last_row(self) -> dict[str, Any]:
         rows = self.spark.table(self.run_log).where(f"job_run_id = '{self.runs}'").collect()
@@ -135,13 +159,13 @@ class Warehouse:
     def parameters(self, pipeline: str, **row: Any) -> dict[str, str]:
         """The named parameters of the next run's task; what is no column of the row is a key of its configuration."""
         self.runs += 1
-        columns = ("keys", "load_type", "sql_file_path", "surrogate")
+        columns = ("keys", "load_type", "sql_file_path", "surrogate", "source_name")
         config, problems = parse_config({name: value for name, value in row.items() if name not in columns})
         assert not problems
         spec = _spec(self, pipeline, {name: row[name] for name in columns if name in row}, config)
         run = RunContext(
             job_run_id=str(self.runs),
-            task_key="target",
+            task_key=self.table_name,
             run_log=self.run_log,
             job_start_time=R(self.runs).isoformat(),
             catalogs={"bronze_catalog": self.bronze[0], "silver_catalog": self.silver[0]},
@@ -152,23 +176,56 @@ class Warehouse:
         load_table({**self.parameters(pipeline, **row), **context})
         assert not self.leftovers()
         logged = self.last_row()
-        fates = ("new", "changed", "deleted", "unchanged", "duplicates", "stale", "ignored", "dropped", "quarantined")
-        assert logged["read"] == sum(logged[fate] for fate in fates)
+        assert logged["read"] == sum(logged[fate] for fate in FATES)
         return logged
 
-    def _check_intervals(self) -> None:
-        """Case 75, after every look: no overlap, at most one open version, from < to, current means open."""
-        by_key: dict[Any, list[tuple[int, int, bool]]] = {}
-        frame = self.spark.table(self.target)
-        for row in frame.selectExpr(
-            "id", "unix_micros(valid_from) f", "unix_micros(valid_to) t", "is_current c"
-        ).collect():
-            by_key.setdefault(row["id"], []).append((row["f"], row["t"], row["c"]))
-        for versions in by_key.values():
-            versions.sort()
-            assert all(start < end for start, end, _ in versions)
-            assert all(left[1] <= right[0] for left, right in pairwise(versions))
-            assert all(current is (_label(end) == OPEN) for _, end, current in versions)
+    def _check_effects(self, identity: tuple[str, ...], before: list[dict[str, Any]], log: dict[str, Any]) -> None:
+        """The effects that were logged are those seen in the table."""
+        old, new = (_by(identity, rows) for rows in (before, self.table()))
+        changed = sum(old[key] != new[key] for key in old.keys() & new.keys())
+        seen = [len(new.keys() - old.keys()), changed, len(old.keys() - new.keys())]
+        assert [log[effect] for effect in EFFECTS] == seen
+
+    def _check_metrics(self, log: dict[str, Any], after: int) -> None:
+        """Case 126, after every load: the effects are those that the engine tells of its MERGE, where it does."""
+        for told in self.merges(after):
+            assert {effect: log[effect] for effect in EFFECTS} == told
+
+
+class Instant(int):
+    """Microseconds since the epoch."""
+
+
+def check_intervals(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
+    """Case 75, after every look: no overlap, at most one open version, from < to, current means open."""
+    by_key: dict[Any, list[tuple[int, int, bool]]] = {}
+    for row in rows:
+        version = (row["valid_from"], row["valid_to"], row["is_current"])
+        by_key.setdefault(tuple(row[key] for key in keys), []).append(version)
+    for key, versions in by_key.items():
+        versions.sort()
+        assert all(start < end for start, end, _ in versions), (key, versions)
+        assert all(left[1] <= right[0] for left, right in pairwise(versions)), (key, versions)
+        assert all(current is (shown(end) == OPEN) for _, end, current in versions), (key, versions)
+
+
+def in_order(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows sorted column by column, NULL first."""
+    return sorted(
+        rows, key=lambda row: [(v is not None, isinstance(v, str), v if isinstance(v, int) else str(v)) for v in row]
+    )
+
+
+def _by(identity: tuple[str, ...], rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], str]:
+    """The rows by identity, as text without NULLs: a row with a new column that is NULL is the row it was."""
+    named = [[(name, value) for name, value in row.items() if value is not None] for row in rows]
+    keys = [tuple(value for name, value in row.items() if name.lower() in identity) for row in rows]
+    return dict(zip(keys, map(str, named), strict=True))
+
+
+def _identity(pipeline: str, row: dict[str, Any]) -> tuple[str, ...]:
+    keys = tuple(key.lower() for key in row.get("keys", ("id",)))
+    return (*keys, "valid_from") if pipeline == "scd2" else keys
 
 
 def _spec(warehouse: Warehouse, pipeline: str, named: dict[str, Any], config: Any) -> LoadSpec:
@@ -178,7 +235,7 @@ def _spec(warehouse: Warehouse, pipeline: str, named: dict[str, Any], config: An
     return LoadSpec(
         execution_pipeline=pipeline,
         target_table=warehouse.target,
-        source_table="" if sql else warehouse.bronze_table("source"),
+        source_table="" if sql else warehouse.bronze_table(named.get("source_name", "source")),
         sql_file_path=sql,
         load_type=named.get("load_type", "full"),
         business_key_columns=keys if dimension else (),
@@ -189,12 +246,15 @@ def _spec(warehouse: Warehouse, pipeline: str, named: dict[str, Any], config: An
     )
 
 
-def _label(value: int | None) -> str | None:
-    if value is None:
-        return None
+def shown(value: Any) -> Any:
+    """A value as the cases write it: instants as T1, R2 or ∞, or as seconds where they are near the epoch."""
+    if not isinstance(value, Instant):
+        return value
     moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=value)
     if moment.year == 9999:
         return OPEN
+    if moment.year == 1970:
+        return int(moment.timestamp())
     name, base = ("R", R(0)) if moment >= R(0) else ("T", T(0))
     days = (moment - base) / timedelta(days=1)
     return f"{name}{days:g}" if days == round(days, 2) and 0 <= days < 500 else moment.isoformat()

@@ -1,0 +1,85 @@
+"""What stops a load before it writes: a row that means nothing, and data that looks like an accident.
+
+Guards over the source alone stand in `settle.py`, those over the target's keys in `stored.py`, of types in `target.py`.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from laketasks.counts import Counts
+from laketasks.error import GuardError, LoadError
+from laketasks.source import Source
+from laketasks.spec import FIVETRAN_ID, LoadSpec, RunContext, names_task, unsupported
+from laketasks.sql import quote
+
+_GUARDED_FROM = 100  # current rows from which max_delete_ratio protects
+_SAMPLE = 5
+
+
+def check_spec(spec: LoadSpec, keys: tuple[str, ...]) -> None:
+    """Raise LoadError for a row that has no meaning; the generator refuses such rows before they are deployed."""
+    problems = unsupported(spec.cdc_source_config)
+    if not keys and spec.execution_pipeline != "fact_overwrite":
+        problems.append(f"{spec.execution_pipeline} needs key columns; name them in the row")
+    history = spec.cdc_source_config.source_mode == "fivetran_history"
+    if history and spec.load_type == "incremental" and not spec.cdc_source_config.reconcile:
+        problems.append(
+            "an incremental read of a Fivetran history misses rows that ended, whose _fivetran_synced stays; "
+            "set load_type full, or reconcile"
+        )
+    if spec.execution_pipeline == "scd2" and FIVETRAN_ID in {key.lower() for key in keys}:
+        problems.append(
+            f"with {FIVETRAN_ID} as the key an update makes a new key, so no row would have a history; name the "
+            "natural key, or use scd1 with delete_mode: hard"
+        )
+    if bool(spec.sql_file_path) == bool(spec.source_table):
+        problems.append("give source_table or sql_file_path, one of the two")
+    if problems:
+        raise LoadError(f"{spec.target_table}: {'; '.join(problems)}")
+
+
+def overridden(context: RunContext) -> bool:
+    """Whether this run lets this table pass its guards."""
+    return names_task(context.override_guards, context.task_key)
+
+
+def refuse_own_names(spec: LoadSpec, source: Source, system: tuple[str, ...]) -> None:
+    """Raise LoadError where the source carries a column that the loader makes itself."""
+    clash = sorted({name for name in source.carried if name.lower() in {own.lower() for own in system}})
+    if clash:
+        raise LoadError(
+            f"{spec.target_table}: the loader makes {', '.join(clash)} itself, and the source carries a column of "
+            "that name. Rename it in the SQL file or leave it out with except_column_list"
+        )
+
+
+def refuse_conflicts(spec: LoadSpec, keys: tuple[str, ...], clash: DataFrame) -> None:
+    """Raise GuardError when there is any row in `clash`, the rows of keys that have a conflict."""
+    found = clash.groupBy(*map(quote, keys)).agg(F.expr("count(*) AS n")).where("n > 0").drop("n")
+    sample = found.limit(_SAMPLE).collect()
+    if sample:
+        shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
+        raise GuardError(
+            f"{spec.target_table}: {found.count()} keys come more than once with the same sequence and different "
+            f"values, such as ({', '.join(keys)}) = {shown}. Name a sequence_by that orders them, or set "
+            "on_conflict: latest"
+        )
+
+
+def refuse_deletes(spec: LoadSpec, context: RunContext, counts: Counts, current: int, *, gone: int) -> None:
+    """Raise GuardError when more of the current rows would be deleted or closed than max_delete_ratio allows.
+
+    `gone` are those that a delete or their absence ends; of an overwrite, those that the table would shrink by.
+    """
+    limit = spec.cdc_source_config.max_delete_ratio
+    if spec.execution_pipeline == "fact_overwrite":
+        gone = max(0, counts.rows_deleted - counts.rows_inserted)
+    if overridden(context) or current < _GUARDED_FROM or gone <= limit * current:
+        return
+    raise GuardError(
+        f"{spec.target_table}: {gone} of {current} current rows would be deleted or closed ({gone / current:.0%}), "
+        f"more than max_delete_ratio {limit:.0%}. Check the source; if this is right, run with "
+        f"override_guards={context.task_key}, or raise max_delete_ratio"
+    )

@@ -1,0 +1,38 @@
+"""Keys that the table has and the source does not: who they are, and what becomes of them.
+
+They mean something where the source has every key each time (`snapshot`), and where a load reconciles.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from laketasks.change import Load
+from laketasks.source import Source
+from laketasks.sql import same
+
+HERE = "_laketasks_here"  # the key is among the rows that were read
+THERE = "_laketasks_there"  # the key is in the table
+_HELD = "_laketasks_held"  # the key is in the source, read or not
+
+
+def join_stored(load: Load, source: Source, stored: DataFrame) -> DataFrame:
+    """Each row of the source (`s`) with the stored row of its key (`t`), and the stored rows of missing keys."""
+    arrived = source.frame.selectExpr("*", f"true AS {HERE}")
+    kept = stored.selectExpr("*", f"true AS {THERE}")
+    if load.config.source_mode == "snapshot":
+        return arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "full_outer")
+    if source.keys is None:
+        return arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "left_outer")
+    held = source.keys.selectExpr("*", f"true AS {_HELD}").alias("h")
+    kept = kept.alias("k").join(held, F.expr(same(load.keys, "k", "h")), "left_outer").selectExpr("k.*", f"h.{_HELD}")
+    joined = arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "full_outer")
+    return joined.where(f"s.{HERE} OR t.{_HELD} IS NULL")
+
+
+def policy(load: Load, source: Source) -> str:
+    """What becomes of a missing key, in the words of on_missing and delete_mode."""
+    if load.config.source_mode == "snapshot":
+        return load.config.on_missing
+    return load.config.delete_mode if source.keys is not None else "ignore"

@@ -1,0 +1,120 @@
+"""Reconcile: what an incremental read cannot see, found by comparing the keys of source and table.
+
+A watermark misses rows that arrived behind it, and deletes that do not move it: a TRUNCATE, a re-sync, an ended row of
+a Fivetran history. Of a state source every key is looked at, with its watermark and its delete flag and nothing else;
+the keys that the source no longer has are deleted as `delete_mode` says. Of a Fivetran history the keys are read again
+of which one side has an open version and the other has none; events are read again from the start, and what is no
+longer there stays, since bronze may keep less than the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from laketasks.column import DELETE, ENDS_AT, IS_CURRENT, IS_DELETED, LATE, WATERMARK
+from laketasks.error import GuardError
+from laketasks.source import RawSource, meta_columns, reached
+from laketasks.spec import LoadSpec, RunContext, names_task
+from laketasks.sql import quote
+from laketasks.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """The source with the rows marked that a read would pass by, all of its keys, and what is to be said of it."""
+
+    raw: RawSource
+    since: str | None
+    keys: DataFrame | None = None
+    notes: tuple[str, ...] = ()
+
+
+def asked(spec: LoadSpec, context: RunContext) -> tuple[bool, tuple[str, ...]]:
+    """Whether this load reconciles, and why not where a run asks all tables to; raises GuardError where it cannot."""
+    reason = _senseless(spec)
+    named = names_task(context.reconcile, context.task_key)
+    if not named and not spec.cdc_source_config.reconcile:
+        return False, ()
+    if not reason:
+        return True, ()
+    if context.reconcile.strip() != "all" or spec.cdc_source_config.reconcile:
+        raise GuardError(f"{spec.target_table}: reconcile: {reason}. Leave this table out of what is reconciled")
+    return False, (f"{spec.target_table}: not reconciled: {reason}",)
+
+
+def reconcile(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...], target: Target, since: str | None) -> Reconciled:
+    """Look for what a read from `since` on would pass by; `keys` is None where a missing key means nothing."""
+    mode = spec.cdc_source_config.source_mode
+    if mode == "events":
+        return Reconciled(raw=raw, since=None, notes=(f"{spec.target_table}: reconcile reads all events again",))
+    named = [raw.columns[key.lower()] for key in keys]
+    everything = raw.frame.selectExpr(*map(quote, named)).distinct() if mode == "state" else None
+    if since is None:
+        return Reconciled(raw=raw, since=since, keys=everything)
+    late = _late(raw, spec, named, target, since)
+    found = late.count()
+    if not found:
+        return Reconciled(raw=raw, since=since, keys=everything)
+    renamed = late.selectExpr(*(f"{quote(key)} AS {_key(i)}" for i, key in enumerate(named)), f"true AS {LATE}")
+    both = " AND ".join(f"s.{quote(key)} <=> l.{_key(i)}" for i, key in enumerate(named))
+    frame = raw.frame.alias("s").join(renamed.alias("l"), F.expr(both), "left_outer").selectExpr("s.*", f"l.{LATE}")
+    return Reconciled(
+        raw=replace(raw, frame=frame, has_late=True),
+        since=since,
+        keys=everything,
+        notes=(f"{spec.target_table}: reconcile: {found} keys had rows that the watermark has passed by; read again",),
+    )
+
+
+def _senseless(spec: LoadSpec) -> str:
+    """Why the row cannot be reconciled; '' where it can."""
+    config = spec.cdc_source_config
+    if spec.execution_pipeline == "fact_overwrite":
+        return "fact_overwrite reads the whole source each time"
+    if config.source_mode == "snapshot":
+        return "a snapshot compares all keys each time, as on_missing says"
+    if config.where:
+        return "with `where` a row that is filtered would count as deleted"
+    return ""
+
+
+def _late(raw: RawSource, spec: LoadSpec, named: list[str], target: Target, since: str) -> DataFrame:
+    """The keys, one row each, of which a read from `since` on would miss something."""
+    listed = [quote(key) for key in named]
+    rows = raw.frame.selectExpr(*listed, *meta_columns(raw))
+    read = reached(WATERMARK, raw, spec, since)
+    is_open = f"{ENDS_AT} IS NULL" if raw.ends else f"NOT {DELETE}"
+    source = rows.groupBy(*listed).agg(
+        F.expr(f"max({WATERMARK}) AS watermark"),
+        F.expr(f"max({is_open}) AS live"),
+        F.expr(f"min({read}) AS all_read"),
+    )
+    live = "true"
+    if target.column(IS_CURRENT) is not None:
+        live = f"{IS_CURRENT} AND NOT coalesce({IS_DELETED}, false)"
+    elif target.column(IS_DELETED) is not None:
+        live = f"NOT coalesce({IS_DELETED}, false)"
+    own = [target.column(key) or key for key in named]
+    stored = (
+        target.frame()
+        .selectExpr(*(f"{quote(key)} AS {_key(i)}" for i, key in enumerate(own)), WATERMARK, f"{live} AS live")
+        .groupBy(*(_key(i) for i in range(len(own))))
+        .agg(F.expr(f"max({WATERMARK}) AS watermark"), F.expr("max(live) AS live"))
+    )
+    kinds = [target.columns.get(name, raw.types[key]).simpleString() for name, key in zip(own, named, strict=True)]
+    both = " AND ".join(
+        f"cast(s.{quote(key)} AS {kind}) <=> t.{_key(i)}"
+        for i, (key, kind) in enumerate(zip(named, kinds, strict=True))
+    )
+    behind = "s.live <> coalesce(t.live, false)"
+    if not raw.ends:
+        behind += " OR coalesce(s.watermark > t.watermark, false)"
+    joined = source.alias("s").join(stored.alias("t"), F.expr(both), "left_outer")
+    return joined.where(f"NOT s.all_read AND ({behind})").selectExpr(*(f"s.{key}" for key in listed))
+
+
+def _key(i: int) -> str:
+    return f"_laketasks_key_{i}"

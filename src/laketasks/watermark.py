@@ -1,0 +1,45 @@
+"""Where an incremental read starts, and how far a load came."""
+
+from __future__ import annotations
+
+from pyspark.sql.types import DataType
+
+from laketasks import mark
+from laketasks.error import LoadError
+from laketasks.run_log import LastLoad
+from laketasks.spec import LoadSpec, RunContext, parse_instant
+from laketasks.stored import Stored
+
+
+def start(
+    spec: LoadSpec, context: RunContext, kind: DataType | None, stored: Stored, last: LastLoad | None
+) -> str | None:
+    """The watermark that an incremental read starts at, as the run log keeps it; None reads everything."""
+    if spec.load_type != "incremental":
+        return None
+    if kind is None:
+        raise LoadError(f"{spec.target_table}: load_type incremental needs a watermark or sequence_by column")
+    if last is None or last.watermark_to is None:
+        return None
+    since: str | None = last.watermark_to
+    if _fell(stored, last, kind):
+        since = stored.watermark
+    asked = parse_instant(context.reload_from) if context.reload_from else None
+    wanted = mark.of_instant(asked, kind) if asked else None
+    if wanted and since and mark.earlier(wanted, since, kind):
+        since = wanted
+    return since
+
+
+def reached(found: str | None, since: str | None, kind: DataType | None) -> str | None:
+    """How far the load came: the highest watermark that it read, never before where it started."""
+    if found is None or since is None or kind is None:
+        return found or since
+    return since if mark.earlier(found, since, kind) else found
+
+
+def _fell(stored: Stored, last: LastLoad, kind: DataType) -> bool:
+    """Whether the target was restored or truncated to a state before the one that was logged."""
+    if last.target_watermark is None:
+        return False
+    return stored.watermark is None or mark.earlier(stored.watermark, last.target_watermark, kind)
