@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -186,7 +185,8 @@ def _log(
     outcome: Outcome | None,
     error: BaseException | None,
 ) -> None:
-    from laketasks.run_log import LogRow, append
+    from laketasks.run_log import LogRow, append, wheel_version
+    from laketasks.standstill import row_hash
 
     row = LogRow(
         job_run_id=context.job_run_id,
@@ -198,12 +198,14 @@ def _log(
         attempt=context.attempt,
         started_at=started,
         ended_at=datetime.now(timezone.utc),
-        wheel_version=_version(),
+        wheel_version=wheel_version(),
         counts=outcome.counts if outcome else None,
         watermark_from=outcome.watermark_from if outcome else None,
         watermark_to=outcome.watermark_to if outcome else None,
         target_watermark=outcome.target_watermark if outcome else None,
         source_version=outcome.source_version if outcome else None,
+        target_version=outcome.target_version if outcome else None,
+        row_hash=row_hash(spec),
         keys=outcome.keys if outcome else None,
         history=outcome.history if outcome else None,
         error_class=type(error).__name__ if error else None,
@@ -217,10 +219,3 @@ def _full(error: BaseException) -> str:
     if isinstance(error, LoadError):
         return f"{type(error).__name__}: {error}"
     return "".join(traceback.format_exception(error))
-
-
-def _version() -> str:
-    try:
-        return version("laketasks")
-    except PackageNotFoundError:
-        return "unknown"

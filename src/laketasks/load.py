@@ -20,15 +20,17 @@ from laketasks import fact_incremental_merge, fact_overwrite, merge, missing, re
 from laketasks.adopt import refuse_foreign
 from laketasks.change import Change, Load, Loader, Merge, Replace
 from laketasks.cluster import cluster, refuse_unknown
+from laketasks.commits import Commit, latest_commits
 from laketasks.counts import Counts
 from laketasks.drift import history_of, keys_of, refuse_drift
 from laketasks.error import ConflictError, GuardError, LoadError
 from laketasks.expectation import Judged, judge, kept, set_aside
 from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
-from laketasks.run_log import last_success
+from laketasks.run_log import LastLoad, last_success
 from laketasks.settle import check_survey, conform, settle, survey
 from laketasks.source import Source, filter_rows, open_source, sort_columns, with_history
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant
+from laketasks.standstill import stands_still, version_left
 from laketasks.stored import ANY, Stored, as_found, highest_watermark, look
 from laketasks.target import Target, create, evolve, fit, locate
 from laketasks.unknown_member import add_unknown_member
@@ -50,6 +52,7 @@ class Outcome:
 
     counts: Counts
     source_version: int | None = None
+    target_version: int | None = None
     watermark_from: str | None = None
     watermark_to: str | None = None
     target_watermark: str | None = None
@@ -69,7 +72,7 @@ class _Again:
 class _Plan:
     """A load before its rows are compared. `outcome` has the counts so far; `anew`: the table is written from scratch.
 
-    `arrived` is the source as it was surveyed.
+    `arrived` is the source as it was surveyed; `commits` are the table's, where the engine tells those of both.
     """
 
     load: Load
@@ -80,6 +83,7 @@ class _Plan:
     change: Change
     outcome: Outcome
     stored: Stored
+    commits: tuple[Commit, ...] | None
     anew: bool
 
 
@@ -111,6 +115,8 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
 def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool) -> Outcome | _Again:
     """Plan and write once."""
     plan = _plan(spark, spec, context, anew=anew)
+    if isinstance(plan, Outcome):
+        return plan
     with merge.held(spark, plan.change, spec.target_table, pinned=plan.arrived.pinned) as name:
         counted = merge.count(spark, plan.change, name, plan.outcome.counts)
         if counted is None or _moved(plan):
@@ -127,18 +133,22 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew
         return _carry_out(spark, plan, name, outcome)
 
 
-def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool) -> _Plan:
-    """Read, settle and say how to compare; nothing is written."""
+def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool) -> _Plan | Outcome:
+    """Read, settle and say how to compare; nothing is written. The outcome where there is nothing to do."""
     loader = loader_of(spec)
     keys = loader.keys(spec)
     target = locate(spark, spec.target_table)
     refuse_foreign(target, spec)
     raw = open_source(spark, spec, context)
+    commits = (latest_commits(spark, spec.target_table) if target.exists else ()) if raw.commits else None
+    last = last_success(spark, context.run_log, spec.target_table) if target.exists else None
+    if last and commits and not anew and stands_still(spec, context, raw.commits, commits, last):
+        return _as_before(spec, last, raw.commits[0].version, commits[0].version)
     refreshed, notes = _refreshed(spec, context)
     anew = anew or refreshed
     incremental = raw.watermark_type if spec.load_type == "incremental" else None
     stored = look(target, loader, keys, incremental)
-    last = None if anew or not stored.rows else last_success(spark, context.run_log, spec.target_table)
+    last = None if anew or not stored.rows else last
     refuse_drift(spec, keys, last, overridden=overridden(context))
     since = watermark.start(spec, context, raw.watermark_type, stored, last)
     wanted, why_not = reconcile.asked(spec, context)
@@ -191,7 +201,24 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
         change=replace(change, write=Replace()) if anew or (load.first and isinstance(change.write, Merge)) else change,
         outcome=outcome,
         stored=stored,
+        commits=commits,
         anew=anew,
+    )
+
+
+def _as_before(spec: LoadSpec, last: LastLoad, source_version: int, target_version: int) -> Outcome:
+    """What a load says that reads nothing."""
+    said = f"version {source_version} of the source and {target_version} of the table hold what the last load left"
+    return Outcome(
+        counts=Counts(),
+        source_version=source_version,
+        target_version=target_version,
+        watermark_from=last.watermark_to,
+        watermark_to=last.watermark_to,
+        target_watermark=last.target_watermark,
+        keys=last.keys or "",
+        history=last.history or "",
+        notes=(f"{spec.target_table}: {said}; nothing to read",),
     )
 
 
@@ -205,12 +232,15 @@ def _moved(plan: _Plan) -> bool:
 def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) -> Outcome | _Again:
     """Make or widen the table and write the change."""
     spelled = {plan.target.column(column) or column: kind for column, kind in plan.types.items()}
-    target = evolve(create(plan.target, spelled, plan.load.spec.comment), plan.types)
+    made = create(plan.target, spelled, plan.load.spec.comment)
+    target = evolve(made, plan.types)
+    commits = (not plan.target.exists) + (len(target.columns) > len(made.columns))
     clustered = plan.load.config.cluster_by
     refuse_unknown(target, clustered)
     reshapes = isinstance(plan.change.write, Replace) and plan.change.write.reshape
     if not (outcome.counts.writes or reshapes or (plan.anew and plan.stored.rows)):
-        return replace(outcome, notes=(*outcome.notes, *cluster(target, clustered)))
+        notes = (*outcome.notes, *cluster(target, clustered))
+        return replace(outcome, notes=notes, target_version=_version_left(spark, plan, commits))
     merge.write(spark, plan.change, name, target, ANY if plan.anew else as_found(target, plan.stored))
     if not merge.replaced_alone(plan.change, target, outcome.counts):
         return _Again(anew=plan.load.first)
@@ -218,7 +248,19 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
         merge.refuse_doubled(spark, plan.change, name, target, plan.load.keys, loader_of(plan.load.spec).current)
     incremental = plan.arrived.watermark_type if plan.load.spec.load_type == "incremental" else None
     notes = (*outcome.notes, *cluster(target, clustered))
-    return replace(outcome, notes=notes, target_watermark=highest_watermark(target, incremental))
+    return replace(
+        outcome,
+        notes=notes,
+        target_watermark=highest_watermark(target, incremental),
+        target_version=_version_left(spark, plan, commits + 1),
+    )
+
+
+def _version_left(spark: SparkSession, plan: _Plan, own: int) -> int | None:
+    """The version that this load left, where the engine tells it and nobody else has written meanwhile."""
+    if plan.commits is None:
+        return None
+    return version_left(plan.commits, latest_commits(spark, plan.target.name), own)
 
 
 def loader_of(spec: LoadSpec) -> Loader:

@@ -26,6 +26,7 @@ from laketasks.stored import WRITTEN_SINCE
 from laketasks.target import Target
 
 _RANK = "_laketasks_rank"
+_PARTITION_MODE = "spark.sql.sources.partitionOverwriteMode"
 _SAMPLE = 5
 _SETTLED = ("unchanged", "gone")  # fates of rows that need no work and are not held
 
@@ -201,4 +202,19 @@ def _replace(rows: DataFrame, change: Change, replace: Replace, target: Target, 
             writer.option("partitionOverwriteMode", "static").saveAsTable(target.quoted)
         else:
             where = replace.where or "true"
-            target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()
+            with _static(target.spark):
+                target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()
+
+
+@contextmanager
+def _static(spark: SparkSession) -> Iterator[None]:
+    """Leave dynamic partition mode for a statement: Delta takes REPLACE WHERE true for an overwrite that obeys it."""
+    mode = spark.conf.get(_PARTITION_MODE, "static")
+    if mode.lower() == "static":
+        yield
+        return
+    spark.conf.set(_PARTITION_MODE, "static")
+    try:
+        yield
+    finally:
+        spark.conf.set(_PARTITION_MODE, mode)

@@ -6,6 +6,7 @@ import random
 import time
 from dataclasses import dataclass, fields
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -31,6 +32,8 @@ COLUMNS: dict[str, str] = {
     "watermark_to": "STRING",
     "target_watermark": "STRING",
     "source_version": "BIGINT",
+    "target_version": "BIGINT",
+    "row_hash": "STRING",
     "keys": "STRING",
     "history": "STRING",
     "error_class": "STRING",
@@ -58,6 +61,8 @@ class LogRow:
     watermark_to: str | None = None
     target_watermark: str | None = None
     source_version: int | None = None
+    target_version: int | None = None
+    row_hash: str | None = None
     keys: str | None = None
     history: str | None = None
     error_class: str | None = None
@@ -66,12 +71,20 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastLoad:
-    """How far the last successful load of a target came, and by which keys and history; `drift` has their form."""
+    """How far the last successful load of a target came, and what it was made of.
 
+    `drift` has the form of keys and history, `standstill` that of the row; NULL versions are unknown. `ended_at` is in
+    microseconds since the epoch.
+    """
+
+    ended_at: int
     watermark_to: str | None
     target_watermark: str | None
     keys: str | None
     history: str | None
+    source_version: int | None
+    target_version: int | None
+    row_hash: str | None
 
 
 def create_run_log(spark: SparkSession, name: str) -> None:
@@ -87,19 +100,25 @@ def create_run_log(spark: SparkSession, name: str) -> None:
 
 def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None:
     """The last successful load of a target; None before its first. Raises LoadError without a run log."""
+    columns = ", ".join(f"`{column.name}`" for column in fields(LastLoad) if column.name != "ended_at")
     try:
         rows = spark.sql(
-            f"SELECT watermark_to, target_watermark, `keys`, history FROM {quote_table(name)} "
+            f"SELECT {columns}, unix_micros(ended_at) AS ended_at FROM {quote_table(name)} "
             f"WHERE target = {text(target)} AND status = 'SUCCESS' ORDER BY ended_at DESC LIMIT 1"
         ).collect()
     except PySparkException as error:
         raise LoadError(
             f"cannot read the run log {name}: {error}. `python -m laketasks bootstrap` creates it"
         ) from error
-    if not rows:
-        return None
-    watermark_to, target_watermark, keys, history = rows[0]
-    return LastLoad(watermark_to=watermark_to, target_watermark=target_watermark, keys=keys, history=history)
+    return LastLoad(**rows[0].asDict()) if rows else None
+
+
+def wheel_version() -> str:
+    """The version of the installed wheel; `unknown` where the sources run as they are."""
+    try:
+        return version("laketasks")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def append(spark: SparkSession, name: str, row: LogRow) -> None:

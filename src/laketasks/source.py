@@ -11,6 +11,7 @@ from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, 
 
 from laketasks import mark
 from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMARK, is_ours
+from laketasks.commits import Commit, latest_commits
 from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import fill_catalogs, quote, quote_table, text
@@ -55,7 +56,8 @@ class Source:
 class RawSource:
     """What the row's SQL or table gives, before any filter; `columns` maps lower-case name -> name as written.
 
-    With `has_late` the frame marks rows that are to be read although the watermark has passed them by.
+    `commits` has the latest of the table, newest first; the first is the version that is read. With `has_late` the
+    frame marks rows that are to be read although the watermark has passed them by.
     """
 
     frame: DataFrame
@@ -64,7 +66,7 @@ class RawSource:
     sequence_by: tuple[str, ...]
     watermark: str
     deletes: str
-    version: int | None
+    commits: tuple[Commit, ...]
     pinned: bool
     ends: str = ""
     has_late: bool = False
@@ -73,10 +75,14 @@ class RawSource:
     def watermark_type(self) -> DataType | None:
         return self.types[self.watermark] if self.watermark else None
 
+    @property
+    def version(self) -> int | None:
+        return self.commits[0].version if self.commits else None
+
 
 def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> RawSource:
     """Resolve the source and the columns that the configuration names; raises SourceError with every unknown one."""
-    frame, version, pinned = _rows(spark, spec, context)
+    frame, commits, pinned = _rows(spark, spec, context)
     types = {field.name: field.dataType for field in frame.schema.fields}
     columns: dict[str, str] = {}
     for name in types:
@@ -98,7 +104,7 @@ def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Raw
         sequence_by=sequence_by,
         watermark=(_known("watermark", named, columns) or (synced,))[0],
         deletes=config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else ""),
-        version=version,
+        commits=commits,
         pinned=pinned,
         ends=ends,
     )
@@ -154,14 +160,14 @@ def sort_columns(
     )
 
 
-def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, int | None, bool]:
+def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, tuple[Commit, ...], bool]:
     try:
-        statement, version, pinned = (
-            (_statement(spec, context), None, False) if spec.sql_file_path else _pinned(spark, spec.source_table)
+        statement, commits, pinned = (
+            (_statement(spec, context), (), False) if spec.sql_file_path else _pinned(spark, spec.source_table)
         )
         frame = spark.sql(statement)
         frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
-        return frame, version, pinned
+        return frame, commits, pinned
     except PySparkException as error:
         place = spec.sql_file_path or spec.source_table
         raise SourceError(f"cannot read {place}: {error}") from error
@@ -178,24 +184,22 @@ def _statement(spec: LoadSpec, context: RunContext) -> str:
         raise SourceError(f"{path}: {{{error.args[0]}}} names no catalog variable; known: {known}") from error
 
 
-def _pinned(spark: SparkSession, table: str) -> tuple[str, int | None, bool]:
+def _pinned(spark: SparkSession, table: str) -> tuple[str, tuple[Commit, ...], bool]:
     """The SELECT that reads one state of the table however often it is evaluated, and whether the engine could.
 
     By version where the engine tells it, else by time; a view can be pinned by neither and is read as it is.
     """
     name = quote_table(table)
-    try:
-        version = spark.sql(f"DESCRIBE HISTORY {name} LIMIT 1").collect()[0]["version"]
-        return f"SELECT * FROM {name} VERSION AS OF {version}", int(version), True
-    except PySparkException:
-        pass
+    commits = latest_commits(spark, table)
+    if commits:
+        return f"SELECT * FROM {name} VERSION AS OF {commits[0].version}", commits, True
     try:
         now = spark.sql("SELECT cast(current_timestamp() AS STRING) AS now").collect()[0]["now"]
         pinned = f"SELECT * FROM {name} TIMESTAMP AS OF {text(now)}"
         spark.sql(pinned).schema  # noqa: B018
-        return pinned, None, True
+        return pinned, (), True
     except PySparkException:
-        return f"SELECT * FROM {name}", None, False
+        return f"SELECT * FROM {name}", (), False
 
 
 def _known(key: str, names: tuple[str, ...], columns: dict[str, str]) -> tuple[str, ...]:
