@@ -14,6 +14,8 @@ _C = yaml.__with_libyaml__
 _Safe: Any = yaml.CSafeLoader if _C else yaml.SafeLoader
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _MERGE = "tag:yaml.org,2002:merge"
+_STRING, _MAP, _SEQUENCE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
+_SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "bool", "null", "float")}
 
 
 class _Loader(_Safe):  # type: ignore[misc]
@@ -21,6 +23,19 @@ class _Loader(_Safe):  # type: ignore[misc]
         first: [entry for entry in entries if entry[0] != _TIMESTAMP]
         for first, entries in _Safe.yaml_implicit_resolvers.items()
     }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._known: dict[tuple[str, object], str] = {}
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """The tag of a node; that of a scalar is the same for each that is spelled alike."""
+        if kind is not yaml.ScalarNode:
+            return super().resolve(kind, value, implicit)
+        tag = self._known.get((value, implicit))
+        if tag is None:
+            tag = self._known[value, implicit] = super().resolve(kind, value, implicit)
+        return tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,7 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
         try:
             node = loader.get_single_node()
             problems = tuple(_doubled(node, file)) if node is not None else ()
-            value = loader.construct_document(node) if node is not None and not _endless(problems) else None
+            value = _constructed(loader, node) if node is not None and not _endless(problems) else None
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -59,6 +74,43 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
         first = str(error).splitlines()[0]
         return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {first}"),)
     return Parsed(value, node), problems
+
+
+class _Odd(Exception):  # noqa: N818
+    """Raised at a node that is not plain data: a merge key, a tag, a key that is no text."""
+
+
+def _constructed(loader: _Loader, node: yaml.Node) -> Any:
+    """The value: of plain data by one walk, of anything else by PyYAML, which takes three times as long."""
+    made: dict[int, Any] = {}
+
+    def value_of(node: Any) -> Any:
+        tag = node.tag
+        if tag == _STRING:
+            return node.value
+        if id(node) in made:
+            return made[id(node)]
+        if tag == _MAP and isinstance(node, yaml.MappingNode):
+            value: Any = {key_of(key): value_of(below) for key, below in node.value}
+        elif tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
+            value = [value_of(below) for below in node.value]
+        elif tag in _SCALARS:
+            value = loader.construct_object(node)
+        else:
+            raise _Odd
+        made[id(node)] = value
+        return value
+
+    def key_of(key: Any) -> str:
+        if key.tag != _STRING:
+            raise _Odd
+        text: str = key.value
+        return text
+
+    try:
+        return value_of(node)
+    except _Odd:
+        return loader.construct_document(node)
 
 
 _ENDLESS = "an alias that contains itself"

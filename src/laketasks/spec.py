@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar
 
 PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
@@ -166,7 +167,7 @@ class CdcSourceConfig:
 
     def to_dict(self) -> dict[str, object]:
         """The keys that differ from their defaults, by name."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != _default(f)}
+        return {name: _plain(value) for name, value in _given(self)}
 
 
 def parse_config(document: object) -> tuple[CdcSourceConfig, list[str]]:
@@ -328,7 +329,7 @@ _T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec)
 
 
 def _to_parameters(spec: LoadSpec | RunContext | SummarySpec | AdoptSpec) -> dict[str, str]:
-    return {f.name: _text(getattr(spec, f.name)) for f in fields(spec) if getattr(spec, f.name) != _default(f)}
+    return {name: _text(value) for name, value in _given(spec)}
 
 
 def _from_parameters(cls: type[_T], parameters: Mapping[str, str]) -> _T:
@@ -345,6 +346,17 @@ def _from_parameters(cls: type[_T], parameters: Mapping[str, str]) -> _T:
     if problems:
         raise SpecError(problems)
     return cls(**values)
+
+
+def _given(spec: Any) -> Iterable[tuple[str, Any]]:
+    """Name and value of each field that is not its default."""
+    values = ((name, getattr(spec, name), default) for name, default in _defaults(spec.__class__))
+    return ((name, value) for name, value, default in values if value != default)
+
+
+@cache
+def _defaults(cls: type[Any]) -> tuple[tuple[str, object], ...]:
+    return tuple((f.name, _default(f)) for f in fields(cls))
 
 
 def _default(f: Field[Any]) -> object:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.build import Build
-from generator.render import Header, generated, is_generated, publish, render, to_yaml
+from generator.render import Header, generated, is_generated, is_proven, publish, render, to_yaml
 from tests.generator.rows import made, row, tables
 
 TEMPLATE = (Path(__file__).parent.parent.parent / "bundle" / "templates" / "job.yml.j2").read_text(encoding="utf-8")
@@ -75,6 +75,11 @@ def test_any_comment_arrives(tmp_path_factory: pytest.TempPathFactory, comment: 
         return
     document = made(tmp_path_factory.mktemp("p"), [row(comment=comment)]).documents[0]
     assert yaml.safe_load(render(document, TEMPLATE, HEADER)[0]) == document.content
+
+
+def test_the_template_that_comes_along_is_the_one_that_is_proven() -> None:
+    assert is_proven(TEMPLATE), "write its sha256 into generator/render.py; the tests of this file read it back"
+    assert not is_proven(TEMPLATE + " ")
 
 
 def test_a_template_that_loses_something_is_not_trusted(tmp_path: Path) -> None:
