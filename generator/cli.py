@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ examples:
   python -m generator generate --source rows.csv        from other rows
   python -m generator check                             are the committed files what generate would write?
   python -m generator check --format github             the same, as annotations of a pull request
+  python -m generator diff                              what the rows change: tables that come, go and wait
+  python -m generator diff --against origin/main --format markdown    the same for a pull request
   python -m generator explain dim_customer              what one row becomes: its order, waits and parameters
 
 exit codes: 0 fine, 1 problems found, 2 wrong usage
@@ -50,6 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     elif options.command == "check":
         different = _check(made, options)
         problems, code = (*problems, *different), 1 if different else 0
+    elif options.command == "diff":
+        problems = (*problems, *_diff(made, options))
+        code = 1 if errors(problems) else 0
     else:
         from generator.explain import explain
 
@@ -66,17 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--settings", type=Path, default=_SETTINGS, help="how rows become jobs (%(default)s)")
     add("--source", type=Path, metavar="FILE", help="the rows, .yml or .csv (execution_table of the settings)")
     add("--out", type=Path, default=_OUT, help="the folder of the job files (%(default)s)")
-    add("--format", choices=tuple(_WRITERS), default="text", help="how problems are written (%(default)s)")
     parser = argparse.ArgumentParser(
         prog="python -m generator",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|explain")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|diff|explain")
     for name, text in (
         ("generate", "write the job files; remove those whose layer is gone"),
         ("check", "compare the job files with what generate would write; exit 1 and show the difference"),
+        ("diff", "say what the rows change in the job: tables that come, go and change, and who waits for them"),
         ("explain", "say what one row becomes"),
     ):
         command = commands.add_parser(
@@ -87,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
             epilog=EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        formats = (*_WRITERS, "markdown") if name == "diff" else tuple(_WRITERS)
+        command.add_argument("--format", choices=formats, default="text", help="how to write it (%(default)s)")
+        if name == "diff":
+            against = "what the jobs were: a folder, or a git revision (the files of --out as they are)"
+            command.add_argument("--against", metavar="FOLDER|REVISION", help=against)
         if name == "explain":
             command.add_argument("table", metavar="TABLE", help="task key, table, or catalog.schema.table")
     return parser
@@ -120,6 +131,26 @@ def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     if not found:
         _result(made, options)
     return tuple(found)
+
+
+def _diff(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
+    from generator import difference
+
+    against = options.against or options.out
+    old, problems = (
+        (difference.from_folder(Path(against)), ())
+        if options.against is None or Path(against).is_dir()
+        else difference.from_git(against, options.out)
+    )
+    if problems:
+        return problems
+    changes = difference.differences(old, made.texts)
+    if options.format == "json":
+        sys.stdout.write(json.dumps([asdict(change) for change in changes], indent=2, ensure_ascii=False) + "\n")
+    else:
+        write = difference.as_markdown if options.format == "markdown" else difference.as_text
+        sys.stdout.write(write(changes))
+    return ()
 
 
 def _other_than_default(options: argparse.Namespace) -> str:
@@ -158,7 +189,7 @@ def _result(made: Build, options: argparse.Namespace) -> None:
 
 def _report(problems: Sequence[Problem], style: str, closing: str) -> None:
     if problems:
-        sys.stderr.write(_WRITERS[style](problems))
+        sys.stderr.write(_WRITERS.get(style, as_text)(problems))
     if style == "text" and errors(problems) and closing:
         count = len(errors(problems))
         sys.stderr.write(f"{count} problem{'' if count == 1 else 's'}{closing}\n")

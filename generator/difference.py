@@ -1,0 +1,344 @@
+"""What a change of the rows means for the job: which tables come, go and change, and who waits for them.
+
+Both sides are job files, the one that was and the one that the rows make now, so that it does not matter where the rows
+of the one that was are today. Read, not judged: `cli.py` prints it, as text or for a pull request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from generator.problem import Problem
+from generator.render import SUFFIX, is_generated
+from generator.strict_yaml import parse
+from laketasks.spec import PIPELINES
+
+_HEADING = re.compile(r"^ *# order (\d+):")
+_KEY = re.compile(r"^ *- task_key: (?P<quote>'?)(?P<key>[A-Za-z0-9_-]+)(?P=quote)$")
+_PARAMETERS = "python_wheel_task.named_parameters."
+_JSON = ("cdc_source_config", "business_key_columns", "primary_key_columns")
+_REMARKS = {
+    "business_key_columns": "a table that has rows refuses other keys; use full_refresh or a new table",
+    "primary_key_columns": "a table that has rows refuses other keys; use full_refresh or a new table",
+    "execution_pipeline": "a table that has rows keeps the columns of its first loader",
+    "target_table": "the old table stays as it is",
+}
+_LISTED, _ALIKE = 6, 3  # so many names are written out; so many tables have a line each for the same change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTask:
+    """A task that loads a table. `order` is 0 where the file does not tell it; `waits` looks through gates.
+
+    `run_if` is empty for a task that waits for nothing.
+    """
+
+    key: str
+    order: int
+    waits: frozenset[str]
+    run_if: str
+    told: Mapping[str, str]
+
+    @property
+    def runner(self) -> str:
+        pipeline = self.told.get("execution_pipeline", "")
+        return pipeline if pipeline in PIPELINES else next(name for name in self.told if "_task." in name).split(".")[0]
+
+    @property
+    def label(self) -> str:
+        return f"{self.runner}, order {self.order}" if self.order else self.runner
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job file, read back. Empty for a file that is not there."""
+
+    tasks: Mapping[str, JobTask]
+    told: Mapping[str, str]
+
+    @cached_property
+    def followers(self) -> Mapping[str, int]:
+        """How many tables wait for each table."""
+        counts = dict.fromkeys(self.tasks, 0)
+        for task in self.tasks.values():
+            for before in task.waits & counts.keys():
+                counts[before] += 1
+        return counts
+
+    @property
+    def edges(self) -> int:
+        return sum(len(task.waits) for task in self.tasks.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One change: `+` a table that comes, `-` one that goes, `~` one that changes.
+
+    `key` is that of the table, or how many tables change alike, or empty where the job itself changes.
+    """
+
+    sign: str
+    key: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """All that changes in one file."""
+
+    file: str
+    before: int
+    after: int
+    lines: tuple[Line, ...]
+
+
+def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[FileChange, ...]:
+    """What changes between two sets of job files, texts by file name; files that say the same are left out."""
+    found = []
+    for name in sorted({*old, *new}):
+        before, after = read_job(old.get(name, "")), read_job(new.get(name, ""))
+        lines = tuple(_lines(before, after))
+        if lines:
+            found.append(FileChange(file=name, before=len(before.tasks), after=len(after.tasks), lines=lines))
+    return tuple(found)
+
+
+def read_job(text: str) -> JobFile:
+    """Read a job file back; what is not one of ours has no tasks."""
+    content = parse(text, "")[0].value if text else None
+    jobs = content.get("resources", {}).get("jobs", {}) if isinstance(content, dict) else {}
+    job: dict[str, Any] = next(iter(jobs.values()), {})
+    orders = _orders(text)
+    every = {task["task_key"]: task for task in job.get("tasks", ())}
+    gates = {key: _depends(task) for key, task in every.items() if "condition_task" in task}
+    tasks = {
+        key: JobTask(
+            key=key,
+            order=orders.get(key, 0),
+            waits=_through(_depends(task), gates),
+            run_if=task.get("run_if", ""),
+            told=_told(task),
+        )
+        for key, task in every.items()
+        if key not in gates and not _is_summary(task)
+    }
+    return JobFile(tasks=tasks, told=dict(_flat({name: value for name, value in job.items() if name != "tasks"})))
+
+
+def from_folder(folder: Path) -> dict[str, str]:
+    """The generated files of a folder, by name."""
+    texts = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in folder.glob(f"*{SUFFIX}")}
+    return {name: text for name, text in texts.items() if is_generated(text)}
+
+
+def from_git(revision: str, folder: Path) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """The generated files that a folder has in a revision."""
+    listed = _git(folder, "ls-tree", "--name-only", "--end-of-options", revision, "./")
+    if isinstance(listed, Problem):
+        return {}, (listed,)
+    texts: dict[str, str] = {}
+    for name in listed.splitlines():
+        text = _git(folder, "show", "--end-of-options", f"{revision}:./{name}") if name.endswith(SUFFIX) else ""
+        if isinstance(text, str) and is_generated(text):
+            texts[name] = text
+    return texts, ()
+
+
+def as_text(changes: Sequence[FileChange]) -> str:
+    """A block for each file."""
+    if not changes:
+        return "the rows make the job as it is: no change\n"
+    blocks = (
+        "".join([f"{change.file}: {_size(change)}\n", *(f"  {_sentence(line)}\n" for line in change.lines)])
+        for change in changes
+    )
+    return "\n".join(blocks)
+
+
+def as_markdown(changes: Sequence[FileChange]) -> str:
+    """The same for the text of a pull request."""
+    if not changes:
+        return "The rows make the job as it is: no change.\n"
+    blocks = []
+    for change in changes:
+        rows = (f"| {line.sign} | {_code(line.key) or 'the job'} | {_cell(line.what)} |\n" for line in change.lines)
+        blocks.append(f"### {_code(change.file)}: {_size(change)}\n\n| | table | |\n|---|---|---|\n{''.join(rows)}")
+    return "\n".join(blocks)
+
+
+def _lines(before: JobFile, after: JobFile) -> Iterator[Line]:
+    for key in sorted(after.tasks.keys() - before.tasks.keys(), key=lambda key: (after.tasks[key].order, key)):
+        yield Line(sign="+", key=key, what=_comes(after.tasks[key], after.followers[key]))
+    changed: dict[str, list[str]] = {}
+    for key in sorted(before.tasks.keys() & after.tasks.keys()):
+        for what in _changes(before, after, key):
+            changed.setdefault(what, []).append(key)
+    for what, keys in changed.items():
+        alike = len(keys) > _ALIKE
+        lines = [(_tables(len(keys)), f"{what}: {_some(keys)}")] if alike else [(key, what) for key in keys]
+        yield from (Line(sign="~", key=key, what=said) for key, said in lines)
+    for key in sorted(before.tasks.keys() - after.tasks.keys()):
+        waited = before.followers[key]
+        stays = f"{before.tasks[key].told.get('target_table', 'its table')} stays as it is"
+        yield Line(sign="-", key=key, what=f"({before.tasks[key].label}): {_tables(waited)} waited for it; {stays}")
+    if before.tasks and after.tasks:
+        for what in _differing(before.told, after.told):
+            yield Line(sign="~", key="", what=what)
+
+
+def _comes(task: JobTask, followers: int) -> str:
+    into = f" into {task.told['target_table']}" if "target_table" in task.told else ""
+    waits = f"waits for {_tables(len(task.waits))}" if task.waits else "waits for nothing"
+    return f"({task.label}){into}: {waits}, {_tables(followers)} now wait{'s' if followers == 1 else ''} for it"
+
+
+def _changes(before: JobFile, after: JobFile, key: str) -> Iterator[str]:
+    old, new = before.tasks[key], after.tasks[key]
+    if old.order != new.order:
+        yield f"order {old.order} -> {new.order}"
+    if old.run_if and new.run_if and old.run_if != new.run_if:
+        yield f"run_if {old.run_if} -> {new.run_if}"
+    yield from _differing(old.told, new.told)
+    if old.order == new.order:
+        yield from _waits(before, after, key)
+
+
+def _waits(before: JobFile, after: JobFile, key: str) -> Iterator[str]:
+    """Whom a table waits for otherwise than before, of those that stay in their order."""
+    stay = {
+        other
+        for other in before.tasks.keys() & after.tasks.keys()
+        if before.tasks[other].order == after.tasks[other].order
+    }
+    old, new = before.tasks[key].waits & stay, after.tasks[key].waits & stay
+    for words, others in (("now waits for", new - old), ("no longer waits for", old - new)):
+        if others:
+            count = f" ({_tables(len(others))})" if len(others) > _LISTED else ""
+            yield f"{words} {_some(sorted(others))}{count}"
+
+
+def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            remark = _REMARKS.get(name.split(".")[0].split("[")[0], "") if name in old and name in new else ""
+            change = f"{name}: {old.get(name, 'not set')} -> {new.get(name, 'not set')}"
+            yield f"{change} ({remark})" if remark else change
+
+
+def _told(task: Mapping[str, Any]) -> dict[str, str]:
+    """All that a task says besides its key and its waits, by path; a row's own values by their column's name."""
+    said = {name: value for name, value in task.items() if name not in ("task_key", "depends_on", "run_if")}
+    return {name.removeprefix(_PARAMETERS): value for name, value in _flat(said)}
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    name = path.removeprefix(_PARAMETERS)
+    if name in _JSON and isinstance(value, str):
+        value = _from_json(value)
+    if isinstance(value, Mapping) and value:
+        for below, item in value.items():
+            yield from _flat(item, f"{path}.{below}" if path else str(below))
+    elif isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}[{_index(item, index)}]")
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _index(item: Any, index: int) -> str:
+    """An item is known by its name, so that one which comes before it changes nothing."""
+    named = ("name", "environment_key", "job_cluster_key", "whl")
+    return next((str(item[name]) for name in named if isinstance(item, Mapping) and name in item), str(index))
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _orders(text: str) -> dict[str, int]:
+    """The order of each task, from the headings of the file."""
+    orders: dict[str, int] = {}
+    order = 0
+    for line in text.splitlines():
+        if found := _HEADING.match(line):
+            order = int(found[1])
+        elif found := _KEY.match(line):
+            orders.setdefault(found["key"], order)  # it stands again where others wait for it
+    return orders
+
+
+def _depends(task: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(dependency["task_key"] for dependency in task.get("depends_on") or ())
+
+
+def _through(waits: frozenset[str], gates: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The tables behind the gates that a task waits for."""
+    tables = waits - gates.keys()
+    for gate in waits & gates.keys():
+        tables |= _through(gates[gate], gates)
+    return tables
+
+
+def _is_summary(task: Mapping[str, Any]) -> bool:
+    body = task.get("python_wheel_task")
+    return isinstance(body, Mapping) and body.get("entry_point") == "summarize"
+
+
+def _git(folder: Path, *arguments: str) -> str | Problem:
+    existing = next(place for place in (folder, *folder.resolve().parents) if place.is_dir())
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(existing), *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+    except OSError as error:
+        return Problem(what=f"git cannot be run: {error.strerror}", remedy="name a folder with --against")
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        remedy = "name a folder, or a revision that `git rev-parse` knows (in CI: fetch it first)"
+        return Problem(what=f"--against: {said[0] if said else 'git failed'}", remedy=remedy)
+    return done.stdout
+
+
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:_LISTED]) + (" ..." if len(keys) > _LISTED else "")
+
+
+def _size(change: FileChange) -> str:
+    now = _tables(change.after)
+    return now if change.before == change.after else f"{now}, {change.before} before"
+
+
+def _tables(number: int) -> str:
+    return f"{number:,} table{'' if number == 1 else 's'}"
+
+
+def _sentence(line: Line) -> str:
+    if not line.key:
+        return f"{line.sign} the job: {line.what}"
+    return (
+        f"{line.sign} {line.key} {line.what}" if line.what.startswith("(") else f"{line.sign} {line.key}: {line.what}"
+    )
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _cell(text: str) -> str:
+    """Text that a Markdown table shows as it is."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+    return re.sub(r"\s+", " ", escaped).replace("@", "@\u200b")
