@@ -197,24 +197,15 @@ def _replace(rows: DataFrame, change: Change, replace: Replace, target: Target, 
         ]
     with viewed(target.spark, rows.where(f"{ACT} IS NOT NULL").selectExpr(*values)) as view:
         select = f"SELECT r.* FROM (SELECT * FROM {view}) {as_found}"
-        if replace.reshape:
-            writer = target.spark.sql(select).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
-            writer.option("partitionOverwriteMode", "static").saveAsTable(target.quoted)
+        if replace.reshape or (not replace.where and _is_dynamic(target.spark)):
+            writer = target.spark.sql(select).write.format("delta").mode("overwrite")
+            writer = writer.option("partitionOverwriteMode", "static")
+            writer.option("overwriteSchema", str(replace.reshape).lower()).saveAsTable(target.quoted)
         else:
             where = replace.where or "true"
-            with _static(target.spark):
-                target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()
+            target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()
 
 
-@contextmanager
-def _static(spark: SparkSession) -> Iterator[None]:
-    """Leave dynamic partition mode for a statement: Delta takes REPLACE WHERE true for an overwrite that obeys it."""
-    mode = spark.conf.get(_PARTITION_MODE, "static")
-    if mode.lower() == "static":
-        yield
-        return
-    spark.conf.set(_PARTITION_MODE, "static")
-    try:
-        yield
-    finally:
-        spark.conf.set(_PARTITION_MODE, mode)
+def _is_dynamic(spark: SparkSession) -> bool:
+    """Whether the session is in dynamic partition mode, which Delta obeys in a REPLACE WHERE true."""
+    return str(spark.conf.get(_PARTITION_MODE, "static")).lower() == "dynamic"
