@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from generator.columns import BY_NAME
 from laketasks.spec import JOB_PARAMETERS, PIPELINES, CdcSourceConfig
@@ -58,6 +59,14 @@ def test_every_key_of_the_configuration_is_explained_with_its_default() -> None:
         if isinstance(f.default, bool | float) or (isinstance(f.default, str) and f.default):
             shown = f.default if isinstance(f.default, str) else json.dumps(f.default)
             assert f"| {f.name} | `{shown}` |" in text
+
+
+def test_the_settings_of_the_migration_are_those_of_its_golden() -> None:
+    page = (ROOT / "docs/migrate.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    golden = (ROOT / "tests/generator/goldens/notebooks/bundle/settings.yml").read_text(encoding="utf-8")
+    assert len(shown) == 1
+    assert yaml.safe_load(shown[0])["runners"] == yaml.safe_load(golden)["runners"]
 
 
 def test_every_job_parameter_is_explained() -> None:
