@@ -11,14 +11,15 @@ from generator.checks import check
 from generator.context import Context
 from generator.document import Bundle, Document, make_document
 from generator.jobs_api import load_types
+from generator.lanes import FILE, read_durations
 from generator.limits import document_problems
 from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
-from generator.row_rules import is_below
 from generator.settings import SettingsFile, check_settings, read_settings, read_variables
 from generator.source import read_rows, read_sql
+from generator.sql_rules import is_below
 
 _TEMPLATE = Path("templates") / "job.yml.j2"
 _OWN_TEMPLATE = Path(__file__).parent.parent / "bundle" / _TEMPLATE
@@ -66,8 +67,9 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     raw, unread = read_rows(source, _shown(source))
     entries, unreadable = read_entries(raw)
     sql = read_sql(options.settings.parent, _sql_paths(entries))
-    context = Context(settings=found, sql=sql)
-    problems = (*problems, *unread, *unreadable)
+    durations, untimed = read_durations(options.settings.parent / FILE, _shown(options.settings.parent / FILE))
+    context = Context(settings=found, sql=sql, durations=durations)
+    problems = (*problems, *unread, *unreadable, *untimed)
     if raw:
         problems = (*problems, *check(entries, context))
     elif not unread:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from generator import row_rules, table_rules
+from generator import order_rules, row_rules, sql_rules, table_rules
 from generator.context import Context
 from generator.model import Entry
 from generator.problem import Problem
@@ -23,7 +23,7 @@ def _each(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     for entry in entries:
         for rule in row_rules.ROW_RULES:
             yield from rule(entry)
-        for rule_in_context in row_rules.CONTEXT_RULES:
+        for rule_in_context in (*row_rules.CONTEXT_RULES, *sql_rules.CONTEXT_RULES):
             yield from rule_in_context(entry, context)
 
 
@@ -31,6 +31,7 @@ def _together(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     active = [entry for entry in entries if entry.row.is_active_flag]
     for rule in table_rules.ACTIVE_RULES:
         yield from rule(active)
-    for rule_in_context in table_rules.CONTEXT_RULES:
+    for rule_in_context in (*table_rules.CONTEXT_RULES, *order_rules.CONTEXT_RULES):
         yield from rule_in_context(active, context)
+    yield from sql_rules.one_select_each(entries, context)
     yield from table_rules.settings_match_rows(entries, context)

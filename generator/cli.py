@@ -29,7 +29,8 @@ examples:
   python -m generator check --format github             the same, as annotations of a pull request
   python -m generator diff                              what the rows change: tables that come, go and wait
   python -m generator diff --against origin/main --format markdown    the same for a pull request
-  python -m generator explain dim_customer              what one row becomes: its order, waits and parameters
+  python -m generator explain dim_customer              what one row reads, what it waits for and why, its parameters
+  python -m generator graph --layer bronze_to_silver    the job as a Mermaid flowchart, to paste into a pull request
 
 exit codes: 0 fine, 1 problems found, 2 wrong usage
 """
@@ -57,9 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         problems = (*problems, *_diff(made, options))
         code = 1 if errors(problems) else 0
     else:
-        from generator.explain import explain
-
-        text, unknown = explain(made, options.table)
+        text, unknown = _shown(made, options)
         sys.stdout.write(text)
         problems, code = unknown, 1 if unknown else 0
     _report(problems, options.format, "")
@@ -78,12 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|diff|explain")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|diff|explain|graph")
     for name, text in (
         ("generate", "write the job files; remove those whose layer is gone"),
         ("check", "compare the job files with what generate would write; exit 1 and show the difference"),
         ("diff", "say what the rows change in the job: tables that come, go and change, and who waits for them"),
-        ("explain", "say what one row becomes"),
+        ("explain", "say what one row becomes: what it reads and where that is written, what it waits for and why"),
+        ("graph", "write the jobs as a Mermaid flowchart: orders as boxes, waits as thick arrows, reads as thin ones"),
     ):
         command = commands.add_parser(
             name,
@@ -100,7 +100,19 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--against", metavar="FOLDER|REVISION", help=against)
         if name == "explain":
             command.add_argument("table", metavar="TABLE", help="task key, table, or catalog.schema.table")
+        if name == "graph":
+            command.add_argument("--layer", metavar="L", help="the job of one layer (all of them)")
     return parser
+
+
+def _shown(made: Build, options: argparse.Namespace) -> tuple[str, tuple[Problem, ...]]:
+    if options.command == "graph":
+        from generator.graph import graph
+
+        return graph(made, options.layer)
+    from generator.explain import explain
+
+    return explain(made, options.table)
 
 
 def _generate(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:

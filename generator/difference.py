@@ -35,7 +35,7 @@ _LISTED, _ALIKE = 6, 3  # so many names are written out; so many tables have a l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTask:
-    """A task that loads a table. `order` is 0 where the file does not tell it; `waits` looks through gates.
+    """A task that loads a table. `order` is 0 where the file does not tell it; `waits` looks through gates and lanes.
 
     `run_if` is empty for a task that waits for nothing.
     """
@@ -118,11 +118,12 @@ def read_job(text: str) -> JobFile:
     orders = _orders(text)
     every = {task["task_key"]: task for task in job.get("tasks", ())}
     gates = {key: _depends(task) for key, task in every.items() if "condition_task" in task}
+    waits = _without_lanes({key: _through(_depends(every[key]), gates) for key in every.keys() - gates.keys()}, orders)
     tasks = {
         key: JobTask(
             key=key,
             order=orders.get(key, 0),
-            waits=_through(_depends(task), gates),
+            waits=waits[key],
             run_if=task.get("run_if", ""),
             told=_told(task),
         )
@@ -287,6 +288,25 @@ def _through(waits: frozenset[str], gates: Mapping[str, frozenset[str]]) -> froz
     for gate in waits & gates.keys():
         tables |= _through(gates[gate], gates)
     return tables
+
+
+def _without_lanes(waits: Mapping[str, frozenset[str]], orders: Mapping[str, int]) -> dict[str, frozenset[str]]:
+    """The tables of other orders that each task waits for, be it through a lane: a chain of tasks of one order."""
+    before = {
+        key: next((other for other in on if key in orders and orders.get(other) == orders[key]), "")
+        for key, on in waits.items()
+    }
+    lanes = {key: frozenset(_lane(key, before)) for key in waits}
+    starts = {key: _lane(key, before)[-1] for key in waits}
+    return {key: frozenset[str]().union(*(lanes.get(other, ()) for other in waits[starts[key]])) for key in waits}
+
+
+def _lane(key: str, before: Mapping[str, str]) -> list[str]:
+    """The task, the one before it in its lane, and so on to the first."""
+    lane = [key]
+    while before.get(lane[-1]):
+        lane.append(before[lane[-1]])
+    return lane
 
 
 def _is_summary(task: Mapping[str, Any]) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 from generator.context import Context, task_key
+from generator.lanes import in_lanes
+from generator.lineage import Lineage, knows_reads, read_lineage
 from generator.model import Entry
 from generator.problem import Problem
 
 SUMMARY_KEY = "run_summary"
 MAX_TASKS = 1000
 MANY_EDGES = 5000
+Kind = Literal["barrier", "gate", "lineage"]
 RUN_IF = {"continue": "ALL_DONE", "skip": "ALL_SUCCESS"}
 
 
@@ -68,10 +72,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The tasks of one layer's job, in the order in which they stand in its file."""
+    """The tasks of one layer's job, in the order in which they stand in its file, which is one to run them in.
+
+    With lanes no more than `at_once` of them run at the same time.
+    """
 
     layer: str
+    kind: Kind
     tasks: tuple[Task, ...]
+    at_once: int | None = None
 
     @property
     def loads(self) -> tuple[Task, ...]:
@@ -102,10 +111,39 @@ def _plan(layer: str, active: Sequence[Entry], context: Context) -> Plan:
     loads = {task_key(entry, context): entry for entry in active if context.runs(entry.row.execution_pipeline)}
     skipped = {task_key(e, context): e.row.execution_pipeline for e in active if task_key(e, context) not in loads}
     in_order = sorted(loads, key=lambda key: (loads[key].row.execution_order, key))
+    ordered = {key: loads[key] for key in in_order}
+    if settings.edges == "lineage":
+        tasks = _by_reads(ordered, run_if, read_lineage(active, context))
+    else:
+        seconds = {key: taken for (of, key), taken in context.durations.items() if of == layer}
+        lanes = _Lanes(number=settings.max_parallel_tasks, seconds=seconds)
+        tasks = _by_order(ordered, run_if, lanes, gates=settings.edges == "gate")
+    summary = Summary(tables=len(loads), skipped=tuple(sorted(skipped.items())))
+    last = max((task.order for task in tasks), default=0)
+    tasks.append(Task(task_key=SUMMARY_KEY, order=last, waits=_leaves(tasks), run_if="ALL_DONE", action=summary))
+    return Plan(layer=layer, kind=settings.edges, tasks=tuple(tasks), at_once=settings.max_parallel_tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lanes:
+    """How many tasks of an order may run at once (None: all), and how long each takes where that is known."""
+
+    number: int | None
+    seconds: Mapping[str, float]
+
+    def of(self, keys: Sequence[str]) -> list[list[str]]:
+        return in_lanes(keys, self.number, self.seconds) if self.number else [[key] for key in keys]
+
+
+def _by_order(loads: Mapping[str, Entry], run_if: str, lanes: _Lanes, *, gates: bool) -> list[Task]:
+    """Every task waits for all of the previous order, or for the gate that does; in a lane, for the one before it.
+
+    When the last of a lane is done, all of it is.
+    """
     tasks: list[Task] = []
     waits, before = Waits(), 0
-    for order, keys in groupby(in_order, key=lambda key: loads[key].row.execution_order):
-        if before and settings.edges == "gate":
+    for order, keys in groupby(loads, key=lambda key: loads[key].row.execution_order):
+        if before and gates:
             gate = Task(
                 task_key=f"gate_{order}",
                 order=order,
@@ -115,18 +153,46 @@ def _plan(layer: str, active: Sequence[Entry], context: Context) -> Plan:
             )
             tasks.append(gate)
             waits = Waits(on=(Dependency(task_key=gate.task_key, outcome="true"),))
-        these = [
-            Task(task_key=key, order=order, waits=waits, run_if=run_if, action=Load(entry=loads[key])) for key in keys
-        ]
-        tasks.extend(these)
-        waits, before = _all_of(these, order), order
-    summary = Summary(tables=len(loads), skipped=tuple(sorted(skipped.items())))
-    tasks.append(Task(task_key=SUMMARY_KEY, order=before, waits=waits, run_if="ALL_DONE", action=summary))
-    return Plan(layer=layer, tasks=tuple(tasks))
+        divided = lanes.of(list(keys))
+        for place in range(max(map(len, divided))):
+            for key, lane in sorted((lane[place], lane) for lane in divided if place < len(lane)):
+                own = Waits(on=_on([lane[place - 1]])) if place else waits
+                tasks.append(Task(task_key=key, order=order, waits=own, run_if=run_if, action=Load(entry=loads[key])))
+        waits, before = Waits(on=_on(sorted(lane[-1] for lane in divided)), name=f"after_order_{order}"), order
+    return tasks
 
 
-def _all_of(tasks: Sequence[Task], order: int) -> Waits:
-    return Waits(on=tuple(Dependency(task_key=task.task_key) for task in tasks), name=f"after_order_{order}")
+def _by_reads(loads: Mapping[str, Entry], run_if: str, lineage: Lineage) -> list[Task]:
+    """Every task waits for the tables that it reads, all of them: a run of some tasks only keeps their order so.
+
+    A task whose reads are not known waits for every smaller order, which is what its row asks for.
+    """
+    keys = {entry.source.number: key for key, entry in loads.items()}
+    place = {key: index for index, key in enumerate(loads)}
+    smaller: dict[int, Waits] = {}
+    for order in {entry.row.execution_order for entry in loads.values() if not knows_reads(entry)}:
+        before = (key for key, entry in loads.items() if entry.row.execution_order < order)
+        smaller[order] = Waits(on=_on(before), name=f"before_order_{order}")
+    tasks: list[Task] = []
+    for key, entry in loads.items():
+        order = entry.row.execution_order
+        if knows_reads(entry):
+            makers = {maker.source.number for _, maker in lineage.waits(entry)} & keys.keys()
+            waits = Waits(on=_on(sorted((keys[number] for number in makers), key=lambda key: place[key])))
+        else:
+            waits = smaller[order]
+        tasks.append(Task(task_key=key, order=order, waits=waits, run_if=run_if, action=Load(entry=entry)))
+    return tasks
+
+
+def _leaves(tasks: Sequence[Task]) -> Waits:
+    """All tasks that no other waits for: when they are done, everything is."""
+    awaited = {dependency.task_key for task in tasks for dependency in task.waits.on}
+    return Waits(on=_on(task.task_key for task in tasks if task.task_key not in awaited))
+
+
+def _on(keys: Iterable[str]) -> tuple[Dependency, ...]:
+    return tuple(Dependency(task_key=key) for key in keys)
 
 
 def _limits(plan: Plan, context: Context) -> list[Problem]:

@@ -7,18 +7,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from reprlib import Repr
 
+HINTS_SHOWN = 3
+_GITHUB = {"error": "error", "warning": "warning", "hint": "notice"}
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """`row` counts data rows from 1 and 0 means "not about a row"; `severity` is `error` or `warning`."""
+    """`row` counts data rows from 1 and 0 means "not about a row"; `severity` is `error`, `warning` or `hint`.
+
+    `position` counts the characters of the line from 1; 0 means the whole line.
+    """
 
     what: str
     remedy: str = ""
     file: str = ""
     line: int = 0
+    position: int = 0
     row: int = 0
     table: str = ""
     column: str = ""
@@ -54,8 +60,13 @@ def sentence(problem: Problem) -> str:
 
 
 def as_text(problems: Sequence[Problem]) -> str:
-    """One line for each, with an address that editors and terminals can follow."""
-    return "".join(f"{_place(problem)}{_mark(problem)}{sentence(problem)}\n" for problem in problems)
+    """One line for each, with an address that editors and terminals can follow; of many hints the first."""
+    hints = [problem for problem in problems if problem.severity == "hint"]
+    kept = [problem for problem in problems if problem.severity != "hint"] + hints[:HINTS_SHOWN]
+    lines = [f"{_place(problem)}{_mark(problem)}{sentence(problem)}\n" for problem in kept]
+    if len(hints) > HINTS_SHOWN:
+        lines.append(f"hint: {len(hints) - HINTS_SHOWN:,} more like these; --format json lists all\n")
+    return "".join(lines)
 
 
 def as_json(problems: Sequence[Problem]) -> str:
@@ -65,22 +76,23 @@ def as_json(problems: Sequence[Problem]) -> str:
 def as_github(problems: Sequence[Problem]) -> str:
     """Workflow commands: GitHub shows each beside its line of the pull request."""
     return "".join(
-        f"::{problem.severity} {_properties(problem)}::{_escaped(sentence(problem))}\n" for problem in problems
+        f"::{_GITHUB[problem.severity]} {_properties(problem)}::{_escaped(sentence(problem))}\n" for problem in problems
     )
 
 
 def _place(problem: Problem) -> str:
     if not problem.file:
         return ""
-    return f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: "
+    numbers = [number for number in (problem.line, problem.position) if number]
+    return ":".join([problem.file, *map(str, numbers)]) + ": "
 
 
 def _mark(problem: Problem) -> str:
-    return "warning: " if problem.severity == "warning" else ""
+    return "" if problem.severity == "error" else f"{problem.severity}: "
 
 
 def _properties(problem: Problem) -> str:
-    given = {"file": problem.file, "line": str(problem.line or "")}
+    given = {"file": problem.file, "line": str(problem.line or ""), "col": str(problem.position or "")}
     return ",".join(f"{name}={_escaped(value, ':,')}" for name, value in given.items() if value)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import PurePosixPath
 from unicodedata import category
 
 from generator.columns import COLUMNS
@@ -14,7 +13,6 @@ from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.settings import identifier_problem
-from generator.sql_text import read_sql_text
 from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean, unsupported
 
 RESERVED_KEYS = ("run_summary",)
@@ -162,49 +160,6 @@ def source_given(entry: Entry) -> Iterator[Problem]:
             yield entry.problem(column, "required without sql_file_path", "name the source table, or a SQL file")
 
 
-def sql_file(entry: Entry, context: Context) -> Iterator[Problem]:
-    path = entry.row.sql_file_path
-    if not path or not entry.built_in:
-        return
-    if not is_below(path):
-        remedy = "write a path relative to the settings, such as sql/dim_customer.sql"
-        yield entry.problem("sql_file_path", f"{shown(path)} does not stay below the settings' folder", remedy)
-        return
-    text = context.sql[path]
-    if text is None:
-        near = did_you_mean(path, [known for known, found in context.sql.items() if found is not None])
-        remedy = "paths are relative to the settings; add the file or clear the column"
-        yield entry.problem("sql_file_path", f"no such file (UTF-8 text): {shown(path)}{near}", remedy)
-    else:
-        yield from _sql_text(entry, text, context)
-
-
-def is_below(path: str) -> bool:
-    """Whether a relative path in POSIX form stays inside its folder."""
-    pure = PurePosixPath(path)
-    return not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and ":" not in path
-
-
-def _sql_text(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
-    file, found = entry.row.sql_file_path, read_sql_text(text)
-    catalogs = context.settings.settings.catalogs
-    if not found.words:
-        yield entry.problem("sql_file_path", f"{file} holds no SQL", "write a SELECT")
-    for variable in found.variables:
-        if variable not in catalogs.values():
-            what = f"{file} holds {{{variable}}}, which is no bundle variable of the settings' catalogs"
-            near = did_you_mean(variable, catalogs.values())
-            yield entry.problem("sql_file_path", what + near, "" if near else "add it there or write the name")
-    for catalog, variable in catalogs.items():
-        if any(table[0] == catalog.lower() for table in found.tables):
-            what = f"{file} names catalog {catalog} itself, on every target"
-            yield entry.problem("sql_file_path", what, f"write {{{variable}}}", "warning")
-    if entry.row.load_type == "incremental" and "join" in found.words and "greatest" not in found.words:
-        what = f"{file} joins tables and load_type is incremental: a change of the other is not seen"
-        remedy = "make the watermark the greatest(...) of theirs, or load_type full"
-        yield entry.problem("load_type", what, remedy, "warning")
-
-
 def config(entry: Entry) -> Iterator[Problem]:
     """A row of another runner may use words of its own; it is only asked to be JSON."""
     if entry.built_in:
@@ -273,4 +228,4 @@ ROW_RULES: tuple[Callable[[Entry], Iterator[Problem]], ...] = (
     config_columns,
     combinations,
 )
-CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (known_pipeline, sql_file, task_key_form)
+CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (known_pipeline, task_key_form)

@@ -201,11 +201,8 @@ def _runner(found: SettingsFile, name: str, body: Mapping[str, Any], types: Type
 
 def _layer(found: SettingsFile, name: str, layer: LayerSettings, types: Types) -> Iterator[Problem]:
     path = ("layers", name)
-    if layer.edges == "lineage":
-        yield found.problem((*path, "edges"), "lineage is not in this version", "write barrier or gate")
     if layer.max_parallel_tasks is not None:
-        remedy = "remove it; a job cluster of fixed size limits what runs at once"
-        yield found.problem((*path, "max_parallel_tasks"), "is not in this version", remedy)
+        yield from _lanes(found, (*path, "max_parallel_tasks"), layer)
     yield from _task_key_template(found, (*path, "task_key"), layer.task_key)
     yield from _job(found, (*path, "job"), layer.job, types)
     yield from _task(found, (*path, "task"), layer.task, types)
@@ -219,6 +216,18 @@ def _layer(found: SettingsFile, name: str, layer: LayerSettings, types: Types) -
         near = did_you_mean(layer.compute, [SERVERLESS, *(str(cluster) for cluster in clusters)])
         what = f"{shown(layer.compute)} is neither serverless nor a key of this layer's job.job_clusters{near}"
         yield found.problem((*path, "compute"), what)
+
+
+def _lanes(found: SettingsFile, path: tuple[object, ...], layer: LayerSettings) -> Iterator[Problem]:
+    if layer.max_parallel_tasks is not None and layer.max_parallel_tasks < 1:
+        what = f"expected a number of tasks, 1 or larger, found {layer.max_parallel_tasks}"
+        yield found.problem(path, what, "remove it to let the Jobs service start all that can start")
+    if layer.on_upstream_failure != "continue":
+        what = "makes tables of one order wait for each other, and skip would skip one for the other's failure"
+        yield found.problem(path, what, "set on_upstream_failure: continue, or remove it")
+    if layer.edges == "lineage":
+        what = "divides the tasks of an order, and with edges: lineage no task waits for an order"
+        yield found.problem(path, what, "set edges: gate, or barrier")
 
 
 def _task_key_template(found: SettingsFile, path: tuple[object, ...], template: str) -> Iterator[Problem]:

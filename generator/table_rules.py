@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem
-from generator.sql_text import read_sql_text, reads
 from laketasks.spec import did_you_mean
 
 
@@ -39,32 +38,6 @@ def layers_differ_by_more_than_case(active: Sequence[Entry]) -> Iterator[Problem
         if other.row.layer != entry.row.layer:
             what = f"{entry.row.layer!r} and {other.row.layer!r} of row {other.source.number} differ by case only"
             yield entry.problem("layer", what, "write both alike")
-
-
-def sources_come_first(active: Sequence[Entry], context: Context) -> Iterator[Problem]:
-    """A row that reads a table of its own layer waits for it only where that has a smaller order."""
-    loads = {(entry.row.layer, *_destination(entry)): entry for entry in active if entry.row.execution_order > 0}
-    for entry in active:
-        for table in sorted(_sources(entry, context)):
-            made_by = loads.get((entry.row.layer, *table))
-            if made_by is None or not 0 < entry.row.execution_order <= made_by.row.execution_order:
-                continue
-            order = made_by.row.execution_order
-            what = f"reads {made_by.row.dst_table_name}, which row {made_by.source.number} loads in order {order}"
-            remedy = f"give it an order larger than {order}"
-            if made_by is entry:
-                what, remedy = "reads the table that it loads", "name another source"
-            yield entry.problem("execution_order", what, remedy)
-
-
-def _sources(entry: Entry, context: Context) -> set[tuple[str, ...]]:
-    row = entry.row
-    if not entry.built_in:
-        return set()
-    if not row.sql_file_path:
-        return {(row.src_catalog.lower(), row.src_schema.lower(), row.src_table_name.lower())}
-    text = context.sql.get(row.sql_file_path)
-    return set(reads(read_sql_text(text), context.settings.settings.catalogs)) if text else set()
 
 
 def settings_match_rows(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
@@ -104,7 +77,4 @@ ACTIVE_RULES: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
     one_row_per_destination,
     layers_differ_by_more_than_case,
 )
-CONTEXT_RULES: tuple[Callable[[Sequence[Entry], Context], Iterator[Problem]], ...] = (
-    one_row_per_task_key,
-    sources_come_first,
-)
+CONTEXT_RULES: tuple[Callable[[Sequence[Entry], Context], Iterator[Problem]], ...] = (one_row_per_task_key,)

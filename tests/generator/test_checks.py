@@ -125,10 +125,10 @@ def test_a_table_is_read_after_it_is_loaded(tmp_path: Path) -> None:
     later = row(dst_table_name="fact", execution_order=2, **reads)
     assert judged(tmp_path, row(), later) == []
     assert judged(tmp_path, row(), {**later, "execution_order": 1}) == [
-        "row 2 (fact) execution_order: reads dim_customer, which row 1 loads in order 1; give it an order larger than 1"
+        "row 2 (fact) execution_order: reads dim_customer, which row 1 loads in order 1; order 2 would be right"
     ]
     assert judged(tmp_path, row(**reads)) == [
-        "row 1 (dim_customer) execution_order: reads the table that it loads; name another source"
+        "row 1 (dim_customer) src_table_name: reads the table that it loads; name another source"
     ]
 
 
@@ -136,7 +136,10 @@ def test_a_table_that_sql_reads_is_loaded_before(tmp_path: Path) -> None:
     sql: dict[str, str | None] = {"f.sql": "SELECT 'x' AS a FROM `{silver_catalog}`.core. DIM_customer"}
     reads = row(dst_table_name="fact", sql_file_path="f.sql")
     assert judged(tmp_path, row(), reads, sql=sql) == [
-        "row 2 (fact) execution_order: reads dim_customer, which row 1 loads in order 1; give it an order larger than 1"
+        (
+            "row 2 (fact) execution_order: reads dim_customer (f.sql:1), which row 1 loads in order 1; "
+            "order 2 would be right"
+        )
     ]
     assert judged(tmp_path, row(), {**reads, "execution_order": 2}, sql=sql) == []
     assert judged(tmp_path, row(), reads, sql={"f.sql": "SELECT 1 -- {silver_catalog}.core.dim_customer"}) == []

@@ -1,0 +1,115 @@
+"""The rules about SQL files: there, below the settings, one SELECT, names that mean the same on every target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from generator.context import Context
+from generator.model import Entry
+from generator.problem import Problem, shown
+from generator.sql_parse import ONE_SELECT, parse_sql
+from generator.sql_text import DECLARATION, SqlText, read_sql_text
+from laketasks.spec import did_you_mean
+
+_SAY = f"say what it reads in a line `{DECLARATION}`"
+
+
+def sql_file(entry: Entry, context: Context) -> Iterator[Problem]:
+    path = entry.row.sql_file_path
+    if not path or not entry.built_in:
+        return
+    if not is_below(path):
+        remedy = "write a path relative to the settings, such as sql/dim_customer.sql"
+        yield entry.problem("sql_file_path", f"{shown(path)} does not stay below the settings' folder", remedy)
+        return
+    text = context.sql[path]
+    if text is None:
+        near = did_you_mean(path, [known for known, found in context.sql.items() if found is not None])
+        remedy = "paths are relative to the settings; add the file or clear the column"
+        yield entry.problem("sql_file_path", f"no such file (UTF-8 text): {shown(path)}{near}", remedy)
+        return
+    found = read_sql_text(text)
+    yield from _catalogs(entry, text, context)
+    yield from _watermark(entry, found)
+    yield from _names(entry, text, context)
+
+
+def is_below(path: str) -> bool:
+    """Whether a relative path in POSIX form stays inside its folder."""
+    pure = PurePosixPath(path)
+    return not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and ":" not in path
+
+
+def _catalogs(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
+    file, found = entry.row.sql_file_path, read_sql_text(text)
+    catalogs = context.settings.settings.catalogs
+    for variable in found.variables:
+        if variable not in catalogs.values():
+            what = f"{file} holds {{{variable}}}, which is no bundle variable of the settings' catalogs"
+            near = did_you_mean(variable, catalogs.values())
+            yield entry.problem("sql_file_path", what + near, "" if near else "add it there or write the name")
+    named = {name.parts[0].lower() for name in parse_sql(text).tables if len(name.parts) == 3}
+    for catalog, variable in catalogs.items():
+        if catalog.lower() in named:
+            what = f"{file} names catalog {catalog} itself, on every target"
+            yield entry.problem("sql_file_path", what, f"write {{{variable}}}", "warning")
+
+
+def _watermark(entry: Entry, found: SqlText) -> Iterator[Problem]:
+    if entry.row.load_type == "incremental" and "join" in found.words and "greatest" not in found.words:
+        what = f"{entry.row.sql_file_path} joins tables and load_type is incremental: a change of the other is not seen"
+        remedy = "make the watermark the greatest(...) of theirs, or load_type full"
+        yield entry.problem("load_type", what, remedy, "warning")
+
+
+def _names(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
+    """A table that is not named in full cannot be found among the destinations; `edges: lineage` depends on it."""
+    by_reads = context.settings.settings.layer(entry.row.layer).edges == "lineage"
+    severity = "error" if by_reads else "warning"
+    parsed = parse_sql(text)
+    for name in {str(name): name for name in reversed(parsed.tables) if len(name.parts) < 3}.values():
+        what = f"names {name} without its {'catalog' if len(name.parts) == 2 else 'catalog and schema'}"
+        remedy = "write {catalog_variable}.schema.table: else the session decides which table it is"
+        yield _in_file(entry, context, Problem(what=what, remedy=remedy, line=name.line, severity=severity))
+    if read_sql_text(text).declared is None:
+        for line in parsed.late[:1]:
+            what = "reads a table whose name is known only when it runs"
+            yield _in_file(entry, context, Problem(what=what, remedy=_SAY, line=line, severity=severity))
+
+
+def one_select_each(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
+    """Every file once, however many rows name it. What only the parser refuses passes where its reads are declared."""
+    seen: set[str] = set()
+    for entry in entries:
+        path = entry.row.sql_file_path
+        text = context.sql.get(path) if entry.built_in and is_below(path) else None
+        if text is None or path in seen:
+            continue
+        seen.add(path)
+        found, trouble = read_sql_text(text), parse_sql(text).trouble
+        if not found.words:
+            yield entry.problem("sql_file_path", f"{path} holds no SQL", "write a SELECT")
+            continue
+        for word, line in found.misdeclared:
+            remedy = "write catalog.schema.table, with commas between tables, or `nothing`"
+            yield _in_file(entry, context, Problem(what=f"{shown(word)} names no table", remedy=remedy, line=line))
+        if trouble is None:
+            continue
+        severity, remedy = "error", ONE_SELECT
+        if trouble.syntax:
+            remedy = f"correct it, or, if Databricks takes it, {_SAY}"
+            if found.declared is not None:
+                severity, remedy = "hint", "what it reads is what it declares"
+        at = Problem(what=trouble.what, remedy=remedy, line=trouble.line, position=trouble.position, severity=severity)
+        yield _in_file(entry, context, at)
+
+
+def _in_file(entry: Entry, context: Context, problem: Problem) -> Problem:
+    """The problem with the row's address and the place in its SQL file."""
+    row, file = entry.source.number, context.sql_file(entry.row.sql_file_path)
+    return replace(problem, file=file, row=row, table=entry.row.dst_table_name, column="sql_file_path")
+
+
+CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (sql_file,)
