@@ -48,9 +48,19 @@ _DELTA = {
 }
 
 
+_SMALL = {  # a statement over a few rows is mostly the making of its code, by Spark and then by Java
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+_SMALL_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
+
 @contextmanager
-def spark(catalogs: Sequence[str], workspace: Path, log: Path) -> Iterator[Engine]:
-    """Run a Spark Connect server; raises ProblemsError for catalogs that it cannot have, or where Spark is missing."""
+def spark(catalogs: Sequence[str], workspace: Path, log: Path, *, small: bool = False) -> Iterator[Engine]:
+    """Run a Spark Connect server; raises ProblemsError for catalogs that it cannot have, or where Spark is missing.
+
+    With `small` a statement takes half the time on a handful of rows, and many times on a million.
+    """
     others = ", ".join(name for name in catalogs if name != CATALOG)
     if others:
         problem = (
@@ -59,23 +69,26 @@ def spark(catalogs: Sequence[str], workspace: Path, log: Path) -> Iterator[Engin
         )
         raise ProblemsError([problem])
     default = str(workspace.absolute() / CATALOG / "default")  # where schema `default` lies
-    with connect_server(find_spark(), _DELTA | {"spark.sql.warehouse.dir": default}, log) as engine:
+    settings = _DELTA | {"spark.sql.warehouse.dir": default} | (_SMALL if small else {})
+    with connect_server(find_spark(), settings, log, _SMALL_JAVA if small else ()) as engine:
         yield engine
 
 
 @contextmanager
-def connect_server(home: SparkHome, settings: Mapping[str, str], log: Path) -> Iterator[Engine]:
-    """Run a Spark Connect server with these settings, on a port that is free."""
+def connect_server(
+    home: SparkHome, settings: Mapping[str, str], log: Path, java: Sequence[str] = ()
+) -> Iterator[Engine]:
+    """Run a Spark Connect server with these settings and options of Java, on a port that is free."""
     with tempfile.TemporaryDirectory(prefix="localjobs_spark_", ignore_cleanup_errors=True) as scratch:
-        command = _command(home, {**_SETTINGS, **settings, "spark.local.dir": scratch}, Path(scratch))
+        command = _command(home, {**_SETTINGS, **settings, "spark.local.dir": scratch}, Path(scratch), java)
         with served("Spark", command, _environment(home), _LISTENS, log) as engine:
             yield engine
 
 
-def _command(home: SparkHome, settings: Mapping[str, str], scratch: Path) -> list[str]:
+def _command(home: SparkHome, settings: Mapping[str, str], scratch: Path, java: Sequence[str]) -> list[str]:
     """Java itself and not `spark-submit`: nothing stands between the guard and the server, and it is up sooner."""
     return [
-        *(str(home.java), f"-Xmx{_MEMORY}", f"-Djava.io.tmpdir={scratch}", f"-Dderby.system.home={scratch}"),
+        *(str(home.java), f"-Xmx{_MEMORY}", *java, f"-Djava.io.tmpdir={scratch}", f"-Dderby.system.home={scratch}"),
         f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
         "-Djdk.reflect.useDirectMethodHandle=false",
         "-Dio.netty.tryReflectionSetAccessible=true",

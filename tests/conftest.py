@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ import pytest
 
 from localjobs.engine import prepare
 from localjobs.engines import ENGINES
+from localjobs.spark import spark as spark_server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -80,7 +82,8 @@ def spark(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spa
 
     folder = tmp_path_factory.mktemp(engine)
     catalogs = sorted({*CATALOGS[engine]})
-    with ENGINES[engine](catalogs, folder, folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
+    start = partial(spark_server, small=True) if engine == "spark" else ENGINES[engine]
+    with start(catalogs, folder, folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "SPARK_REMOTE", server.remote)
         session = SparkSession.builder.getOrCreate()
         yield session

@@ -25,6 +25,7 @@ class Load:
     now: datetime
     keys: tuple[str, ...]
     first: bool  # the target has no rows yet, or is written anew
+    closed: bool  # the target has rows that are not current
 
     @property
     def config(self) -> CdcSourceConfig:

@@ -20,6 +20,12 @@ AUDIT: dict[str, DataType] = {
 }
 SYSTEM = (*AUDIT, SEQUENCE, WATERMARK, IS_DELETED, DELETED_AT, VALID_FROM, VALID_TO, IS_CURRENT)
 
+# What a change feed says of each change; Delta keeps these names for itself.
+CHANGE_TYPE = "_change_type"
+COMMIT_VERSION = "_commit_version"
+COMMIT_TIMESTAMP = "_commit_timestamp"
+_FEED = (CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP)
+
 # Names inside a plan only; they never reach a target.
 DELETE = "_laketasks_delete"
 READ = "_laketasks_read"  # a row of the source's history is one of this read
@@ -35,4 +41,4 @@ INTERNAL_PREFIX = "_laketasks_"
 def is_ours(name: str) -> bool:
     """Whether a source column of this name is left out unless column_list names it."""
     lowered = name.lower()
-    return lowered in SYSTEM or lowered.startswith(("_fivetran_", INTERNAL_PREFIX))
+    return lowered in (*SYSTEM, *_FEED) or lowered.startswith(("_fivetran_", INTERNAL_PREFIX))

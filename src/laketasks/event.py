@@ -100,7 +100,8 @@ def tally(load: Load, source: Source, fates: DataFrame, seeds: DataFrame, ended:
         for fate, found in ((KEPT, seeds.where(SEED)), (ENDED, ended))
     )
     parts = [fates, gone, read_deletes(source)] if load.config.delete_mode == "ignore" else [fates, gone]
-    parts = parts if load.config.first_version_from else [*parts, kept]
+    says_nothing = load.config.first_version_from or load.config.source_mode == "cdf"  # which has the changes alone
+    parts = parts if says_nothing else [*parts, kept]
     judged = reduce(DataFrame.unionAll, (part.selectExpr(FATE, "cast(rows AS BIGINT) AS rows") for part in parts))
     return judged.groupBy(FATE).agg(F.expr("sum(rows) AS rows"))
 

@@ -29,6 +29,13 @@ def check_spec(spec: LoadSpec, keys: tuple[str, ...]) -> None:
             "an incremental read of a Fivetran history misses rows that ended, whose _fivetran_synced stays; "
             "set load_type full, or reconcile"
         )
+    feed = spec.cdc_source_config.source_mode == "cdf"
+    if feed and spec.load_type != "incremental":
+        problems.append("source_mode cdf reads what changed since the last load; set load_type incremental")
+    if feed and spec.sql_file_path:
+        problems.append("source_mode cdf reads the change feed of a table, which SQL has not; name the table")
+    if feed and (spec.cdc_source_config.sequence_by or spec.cdc_source_config.watermark):
+        problems.append("a change feed is in the order of its commits; remove sequence_by and watermark")
     if spec.execution_pipeline == "scd2" and FIVETRAN_ID in {key.lower() for key in keys}:
         problems.append(
             f"with {FIVETRAN_ID} as the key an update makes a new key, so no row would have a history; name the "

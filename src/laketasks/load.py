@@ -19,6 +19,7 @@ from pyspark.sql.types import DataType
 from laketasks import fact_incremental_merge, fact_overwrite, merge, missing, reconcile, scd1, scd2, watermark
 from laketasks.adopt import refuse_foreign
 from laketasks.change import Change, Load, Loader, Merge, Replace
+from laketasks.change_feed import Feed, is_torn, read_feed
 from laketasks.cluster import cluster, refuse_unknown
 from laketasks.commits import Commit, latest_commits
 from laketasks.counts import Counts
@@ -30,7 +31,7 @@ from laketasks.run_log import LastLoad, last_success
 from laketasks.settle import check_survey, conform, settle, survey
 from laketasks.source import Source, filter_rows, open_source, sort_columns, with_history
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant
-from laketasks.standstill import stands_still, version_left
+from laketasks.standstill import stands_still, untouched, version_left
 from laketasks.stored import ANY, Stored, as_found, highest_watermark, look
 from laketasks.target import Target, create, evolve, fit, locate
 from laketasks.unknown_member import add_unknown_member
@@ -72,7 +73,7 @@ class _Again:
 class _Plan:
     """A load before its rows are compared. `outcome` has the counts so far; `anew`: the table is written from scratch.
 
-    `arrived` is the source as it was surveyed; `commits` are the table's, where the engine tells those of both.
+    `arrived` is the source as it was surveyed; `commits` are the table's, where the engine tells them.
     """
 
     load: Load
@@ -83,7 +84,7 @@ class _Plan:
     change: Change
     outcome: Outcome
     stored: Stored
-    commits: tuple[Commit, ...] | None
+    commits: tuple[Commit, ...]
     anew: bool
 
 
@@ -91,12 +92,15 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
     """Bring the target up to its source; raises LoadError when it must not, with nothing written."""
     loader = loader_of(spec)
     check_spec(spec, loader.keys(spec))
-    anew = False
+    anew, torn = False, ""
     conflict: PySparkException | None = None
     for planned in range(1, _PLANS + 1):
         try:
-            outcome = _load_once(spark, spec, context, anew=anew)
+            outcome = _load_once(spark, spec, context, anew=anew, torn=torn)
         except PySparkException as error:
+            if spec.cdc_source_config.source_mode == "cdf" and not torn and is_torn(error):
+                torn = "its change feed does not reach back to the last load"
+                continue
             if not merge.is_conflict(error):
                 raise
             conflict = error
@@ -112,9 +116,9 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
     ) from conflict
 
 
-def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool) -> Outcome | _Again:
-    """Plan and write once."""
-    plan = _plan(spark, spec, context, anew=anew)
+def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str) -> Outcome | _Again:
+    """Plan and write once. `torn`: why the change feed of the source cannot be read."""
+    plan = _plan(spark, spec, context, anew=anew, torn=torn)
     if isinstance(plan, Outcome):
         return plan
     with merge.held(spark, plan.change, spec.target_table, pinned=plan.arrived.pinned) as name:
@@ -133,25 +137,32 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew
         return _carry_out(spark, plan, name, outcome)
 
 
-def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool) -> _Plan | Outcome:
+def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str) -> _Plan | Outcome:
     """Read, settle and say how to compare; nothing is written. The outcome where there is nothing to do."""
     loader = loader_of(spec)
     keys = loader.keys(spec)
     target = locate(spark, spec.target_table)
     refuse_foreign(target, spec)
-    raw = open_source(spark, spec, context)
-    commits = (latest_commits(spark, spec.target_table) if target.exists else ()) if raw.commits else None
+    commits = latest_commits(spark, spec.target_table) if target.exists else ()
     last = last_success(spark, context.run_log, spec.target_table) if target.exists else None
-    if last and commits and not anew and stands_still(spec, context, raw.commits, commits, last):
-        return _as_before(spec, last, raw.commits[0].version, commits[0].version)
+    checked = last is not None and untouched(spark, spec.target_table, commits, last)
     refreshed, notes = _refreshed(spec, context)
     anew = anew or refreshed
+    wanted, why_not = reconcile.asked(spec, context)
+
+    def changes(made: tuple[Commit, ...]) -> Feed:
+        since = last if checked and not anew else None
+        why = torn or ("reconcile compares all keys" if wanted else "")
+        return read_feed(spark, spec.source_table, made, target, keys, since, torn=why)
+
+    raw = open_source(spark, spec, context, changes)
+    if last and checked and not anew and stands_still(spark, spec, context, raw.commits, last):
+        return _as_before(spec, last, raw.commits[0].version, commits[0].version)
     incremental = raw.watermark_type if spec.load_type == "incremental" else None
-    stored = look(target, loader, keys, incremental)
+    stored = look(target, loader, keys, incremental, checked=checked)
     last = None if anew or not stored.rows else last
     refuse_drift(spec, keys, last, overridden=overridden(context))
-    since = watermark.start(spec, context, raw.watermark_type, stored, last)
-    wanted, why_not = reconcile.asked(spec, context)
+    since = watermark.start(spec, context, raw.watermark_type, stored, last)  # None for a change feed
     found_late = reconcile.reconcile(raw, spec, keys, target, since) if wanted and stored.rows else None
     if found_late:
         raw, since = found_late.raw, found_late.since
@@ -171,6 +182,7 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
         now=now,
         keys=tuple(target.column(key) or _spelled(arrived, key) for key in keys),
         first=anew or not stored.rows,
+        closed=stored.rows > stored.current,
     )
     found = survey(arrived, load.keys)
     check_survey(load, arrived, found, target_rows=0 if overridden(context) else stored.current)
@@ -190,7 +202,7 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
         target_watermark=stored.watermark,
         keys=keys_of(spec, keys),
         history=history_of(spec),
-        notes=(*notes, *why_not, *(found_late.notes if found_late else ()), *judged.notes),
+        notes=(*notes, *why_not, *raw.notes, *(found_late.notes if found_late else ()), *judged.notes),
     )
     return _Plan(
         load=load,
@@ -241,25 +253,25 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     if not (outcome.counts.writes or reshapes or (plan.anew and plan.stored.rows)):
         notes = (*outcome.notes, *cluster(target, clustered))
         return replace(outcome, notes=notes, target_version=_version_left(spark, plan, commits))
-    merge.write(spark, plan.change, name, target, ANY if plan.anew else as_found(target, plan.stored))
-    if not merge.replaced_alone(plan.change, target, outcome.counts):
-        return _Again(anew=plan.load.first)
-    if outcome.counts.rows_inserted:
-        merge.refuse_doubled(spark, plan.change, name, target, plan.load.keys, loader_of(plan.load.spec).current)
+    merge.write(spark, plan.change, name, target, ANY if plan.anew else as_found(target, plan.stored), outcome.counts)
+    version = _version_left(spark, plan, commits + 1)
+    if version is None:  # somebody else may have written at the same moment
+        if not merge.replaced_alone(plan.change, target, outcome.counts):
+            return _Again(anew=plan.load.first)
+        if outcome.counts.rows_inserted:
+            merge.refuse_doubled(spark, plan.change, name, target, plan.load.keys, loader_of(plan.load.spec).current)
     incremental = plan.arrived.watermark_type if plan.load.spec.load_type == "incremental" else None
     notes = (*outcome.notes, *cluster(target, clustered))
     return replace(
         outcome,
         notes=notes,
         target_watermark=highest_watermark(target, incremental),
-        target_version=_version_left(spark, plan, commits + 1),
+        target_version=version,
     )
 
 
 def _version_left(spark: SparkSession, plan: _Plan, own: int) -> int | None:
     """The version that this load left, where the engine tells it and nobody else has written meanwhile."""
-    if plan.commits is None:
-        return None
     return version_left(plan.commits, latest_commits(spark, plan.target.name), own)
 
 

@@ -113,10 +113,10 @@ def sample_keys(spark: SparkSession, change: Change, name: str, keys: tuple[str,
     return tuple(f"{fate} ({', '.join(keys)}): {', '.join(found)}" for fate, found in by_fate.items())
 
 
-def write(spark: SparkSession, change: Change, name: str, target: Target, as_found: str) -> None:
+def write(spark: SparkSession, change: Change, name: str, target: Target, as_found: str, counts: Counts) -> None:
     """The one statement that changes the target; it fails unless the table is `as_found`."""
     if isinstance(change.write, Merge):
-        _merge(spark, change.write, name, target, as_found)
+        _merge(spark, change.write, name, target, as_found, inserts=bool(counts.rows_inserted))
     else:
         rows = spark.table(quote_table(name)) if name else change.rows
         _replace(rows, change, change.write, target, as_found)
@@ -175,9 +175,10 @@ def _with_fates(settled: Counts, by_fate: list[Row]) -> Counts:
     return replace(settled, **sums)
 
 
-def _merge(spark: SparkSession, merge: Merge, name: str, target: Target, as_found: str) -> None:
+def _merge(spark: SparkSession, merge: Merge, name: str, target: Target, as_found: str, *, inserts: bool) -> None:
+    """Without a row to insert there is no clause for one: else the whole table is in an outer join."""
     steps = f"SELECT r.* FROM ({merge.steps.replace('{stage}', quote_table(name))}) {as_found}"
-    clauses = " ".join(merge.clauses)
+    clauses = " ".join(clause for clause in merge.clauses if inserts or not clause.startswith("WHEN NOT MATCHED"))
     spark.sql(f"MERGE INTO {target.quoted} t USING ({steps}) s ON {same(merge.match)} {clauses}").collect()
 
 

@@ -50,6 +50,8 @@ def reconcile(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...], target: Tar
     mode = spec.cdc_source_config.source_mode
     if mode == "events":
         return Reconciled(raw=raw, since=None, notes=(f"{spec.target_table}: reconcile reads all events again",))
+    if mode == "cdf":
+        return Reconciled(raw=raw, since=None)  # the feed has been compared with all keys
     named = [raw.columns[key.lower()] for key in keys]
     everything = raw.frame.selectExpr(*map(quote, named)).distinct() if mode == "state" else None
     if since is None:

@@ -16,6 +16,7 @@ from laketasks.error import LoadError
 from laketasks.sql import micros, quote_table, text
 
 _APPENDS = 8
+_TIMES = ("started_at", "ended_at")
 _COUNTS = tuple(f.name for f in fields(Counts))
 COLUMNS: dict[str, str] = {
     "job_run_id": "STRING",
@@ -73,10 +74,11 @@ class LogRow:
 class LastLoad:
     """How far the last successful load of a target came, and what it was made of.
 
-    `drift` has the form of keys and history, `standstill` that of the row; NULL versions are unknown. `ended_at` is in
-    microseconds since the epoch.
+    `drift` has the form of keys and history, `standstill` that of the row; NULL versions are unknown. `started_at` and
+    `ended_at` are in microseconds since the epoch.
     """
 
+    started_at: int
     ended_at: int
     watermark_to: str | None
     target_watermark: str | None
@@ -100,10 +102,11 @@ def create_run_log(spark: SparkSession, name: str) -> None:
 
 def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None:
     """The last successful load of a target; None before its first. Raises LoadError without a run log."""
-    columns = ", ".join(f"`{column.name}`" for column in fields(LastLoad) if column.name != "ended_at")
+    times = ", ".join(f"unix_micros({name}) AS {name}" for name in _TIMES)
+    columns = ", ".join(f"`{column.name}`" for column in fields(LastLoad) if column.name not in _TIMES)
     try:
         rows = spark.sql(
-            f"SELECT {columns}, unix_micros(ended_at) AS ended_at FROM {quote_table(name)} "
+            f"SELECT {columns}, {times} FROM {quote_table(name)} "
             f"WHERE target = {text(target)} AND status = 'SUCCESS' ORDER BY ended_at DESC LIMIT 1"
         ).collect()
     except PySparkException as error:

@@ -36,7 +36,7 @@ from laketasks.column import (
 )
 from laketasks.missing import HERE, THERE
 from laketasks.source import Source, instant_expression
-from laketasks.spec import parse_instant
+from laketasks.spec import CHANGE_SOURCES, parse_instant
 from laketasks.sql import OPEN_END, instant, on, quote, same, text
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
@@ -75,7 +75,7 @@ def _joined(load: Load, source: Source, target: Target, system: dict[str, DataTy
     stored_columns = {**source.carried, **{name: system[name] for name in _STORED}}
     stored = target.with_columns(stored_columns)
     closed = (
-        stored.where(f"NOT {IS_CURRENT}")
+        stored.where(f"NOT {IS_CURRENT}" if load.closed else "false")
         .groupBy(*[quote(key) for key in load.keys])
         .agg(
             F.expr(f"max({VALID_TO}) AS {VALID_TO}"),
@@ -192,7 +192,7 @@ def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType])
 
 
 BY_SOURCE_MODE = MappingProxyType(
-    {"state": compare, "snapshot": compare, "events": timeline.change, "fivetran_history": timeline.change}
+    {"state": compare, "snapshot": compare, **dict.fromkeys(CHANGE_SOURCES, timeline.change)}
 )
 
 

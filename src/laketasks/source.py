@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, TimestampType
 
 from laketasks import mark
+from laketasks.change_feed import DELETES, SEQUENCE_BY, Feed, is_torn
 from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMARK, is_ours
 from laketasks.commits import Commit, latest_commits
 from laketasks.error import SourceError
@@ -57,7 +59,8 @@ class RawSource:
     """What the row's SQL or table gives, before any filter; `columns` maps lower-case name -> name as written.
 
     `commits` has the latest of the table, newest first; the first is the version that is read. With `has_late` the
-    frame marks rows that are to be read although the watermark has passed them by.
+    frame marks rows that are to be read although the watermark has passed them by. Without `whole` it has the changes
+    since the last load and not all there is. `notes` are for whoever reads the task's output.
     """
 
     frame: DataFrame
@@ -70,6 +73,8 @@ class RawSource:
     pinned: bool
     ends: str = ""
     has_late: bool = False
+    whole: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def watermark_type(self) -> DataType | None:
@@ -80,15 +85,17 @@ class RawSource:
         return self.commits[0].version if self.commits else None
 
 
-def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> RawSource:
-    """Resolve the source and the columns that the configuration names; raises SourceError with every unknown one."""
+def open_source(
+    spark: SparkSession, spec: LoadSpec, context: RunContext, changes: Callable[[tuple[Commit, ...]], Feed]
+) -> RawSource:
+    """Resolve the source and the columns that the configuration names; raises SourceError with every unknown one.
+
+    `changes` gives the change feed of a table with these commits, where the row reads that.
+    """
+    if spec.cdc_source_config.source_mode == "cdf":
+        return _open_feed(spark, spec, changes)
     frame, commits, pinned = _rows(spark, spec, context)
-    types = {field.name: field.dataType for field in frame.schema.fields}
-    columns: dict[str, str] = {}
-    for name in types:
-        if name.lower() in columns:
-            raise SourceError(f"columns {columns[name.lower()]} and {name} differ in case only; rename one in the SQL")
-        columns[name.lower()] = name
+    types, columns = _columns(frame)
     config = spec.cdc_source_config
     ends = _ends(types, columns) if config.source_mode == "fivetran_history" else ""
     ordered = _HISTORY[0] if ends else _SYNCED
@@ -107,6 +114,42 @@ def open_source(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Raw
         commits=commits,
         pinned=pinned,
         ends=ends,
+    )
+
+
+def _columns(frame: DataFrame) -> tuple[dict[str, DataType], dict[str, str]]:
+    """The columns' types, and their names by lower-case name."""
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    columns: dict[str, str] = {}
+    for name in types:
+        if name.lower() in columns:
+            raise SourceError(f"columns {columns[name.lower()]} and {name} differ in case only; rename one in the SQL")
+        columns[name.lower()] = name
+    return types, columns
+
+
+def _open_feed(spark: SparkSession, spec: LoadSpec, changes: Callable[[tuple[Commit, ...]], Feed]) -> RawSource:
+    """The change feed as a source: its commits are its order, and what deletes a row there deletes it here."""
+    commits = latest_commits(spark, spec.source_table)
+    try:
+        feed = changes(commits)
+        types, columns = _columns(feed.frame)
+    except PySparkException as error:
+        if is_torn(error):
+            raise
+        raise SourceError(f"cannot read the change feed of {spec.source_table}: {error}") from error
+    flag = spec.cdc_source_config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else "")
+    return RawSource(
+        frame=feed.frame,
+        columns=columns,
+        types=types,
+        sequence_by=SEQUENCE_BY,
+        watermark="",
+        deletes=f"({DELETES} OR coalesce({flag}, false))" if flag else DELETES,
+        commits=commits,
+        pinned=True,
+        whole=feed.whole,
+        notes=(feed.note,) if feed.note else (),
     )
 
 
@@ -153,7 +196,7 @@ def sort_columns(
         sequence_type=_sequence_type(raw),
         watermark_type=raw.watermark_type,
         may_delete=bool(raw.deletes or raw.ends),
-        full=watermark_from is None,
+        full=watermark_from is None and raw.whole,
         pinned=raw.pinned,
         version=raw.version,
         watermark_from=watermark_from,

@@ -202,7 +202,6 @@ def unsupported(config: CdcSourceConfig) -> list[str]:
     """What the vocabulary has but these loaders do not do yet, one message each."""
     mode, changes = f"source_mode {config.source_mode}", config.source_mode in CHANGE_SOURCES
     asked = {
-        "source_mode cdf": config.source_mode == "cdf",
         f"{mode} with on_null_sequence include": changes and config.on_null_sequence == "include",
         f"{mode} with ignore_null_updates": changes and config.ignore_null_updates,
         f"{mode} with insert_only": changes and config.insert_only,

@@ -1,7 +1,7 @@
 """Whether a load can have nothing to do: its row, its source and its table are what its last success left.
 
 A load is made of these three alone, so that comparing source and table again would find every row as it should be. Both
-are known by the versions of their Delta logs; where an engine tells none, as Sail does, nothing stands still and every
+are known by the versions of their Delta logs; where an engine tells none, and of a view, nothing stands still and every
 load compares. What rewrites files without changing rows (OPTIMIZE, VACUUM) counts as standing still.
 """
 
@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Mapping
 
-from laketasks.commits import Commit, changes_since
+from pyspark.sql import SparkSession
+
+from laketasks.commits import Commit, changes_since, existed
 from laketasks.run_log import LastLoad, wheel_version
 from laketasks.spec import CdcSourceConfig, LoadSpec, RunContext, names_task
 
@@ -22,21 +24,22 @@ _NO_CALL = re.compile(r"\b(current_\w+|localtimestamp|user|session_user|now|toda
 
 
 def stands_still(
-    spec: LoadSpec,
-    context: RunContext,
-    source: tuple[Commit, ...],
-    target: tuple[Commit, ...],
-    last: LastLoad | None,
+    spark: SparkSession, spec: LoadSpec, context: RunContext, source: tuple[Commit, ...], last: LastLoad
 ) -> bool:
-    """Whether nothing has changed since the last success, and the run does not ask to look all the same."""
-    if last is None or last.row_hash != row_hash(spec):
+    """Whether a table that is as the last success left it would stay so, and nobody asks to look all the same."""
+    if last.row_hash != row_hash(spec):
         return False
     named = (context.full_refresh, context.override_guards, context.reconcile)
     if context.reload_from or any(names_task(tasks, context.task_key) for tasks in named):
         return False
     if spec.sql_file_path or varies(spec.cdc_source_config):
         return False
-    return _still(source, last.source_version, last) and _still(target, last.target_version, last)
+    return _still(spark, spec.source_table, source, last.source_version, last.started_at)
+
+
+def untouched(spark: SparkSession, target: str, commits: tuple[Commit, ...], last: LastLoad) -> bool:
+    """Whether the table has the rows that the last success left, checked then; no where no version is told."""
+    return _still(spark, target, commits, last.target_version, last.ended_at)
 
 
 def version_left(before: tuple[Commit, ...], after: tuple[Commit, ...], own: int) -> int | None:
@@ -73,8 +76,9 @@ def _may_vary(condition: str) -> bool:
     return bool(called - _OPERATORS or _NO_CALL.search(condition))
 
 
-def _still(commits: tuple[Commit, ...], version: int | None, last: LastLoad) -> bool:
-    """Whether a table has the rows of this version, which was there when the last load ended: it is no other table."""
+def _still(spark: SparkSession, table: str, commits: tuple[Commit, ...], version: int | None, then: int) -> bool:
+    """Whether a table has the rows of this version, and is the table that it was then: none of that name made since."""
     if version is None or changes_since(commits, version) != 0:
         return False
-    return any(commit.version == version and commit.at <= last.ended_at for commit in commits)
+    made = next((commit.at for commit in commits if commit.version == version), None)
+    return made <= then if made is not None else existed(spark, table, then)

@@ -35,12 +35,17 @@ class Stored:
     watermark: str | None = None
 
 
-def look(target: Target, loader: Loader, keys: tuple[str, ...], watermark_type: DataType | None) -> Stored:
-    """Look the target over before a load; raises TargetError for keys with more than one open version."""
+def look(
+    target: Target, loader: Loader, keys: tuple[str, ...], watermark_type: DataType | None, *, checked: bool
+) -> Stored:
+    """Look the target over before a load; raises TargetError for keys with more than one open version.
+
+    `checked`: the last load left the table as it is, so that no key can have two.
+    """
     if not target.exists:
         return Stored()
     versioned = bool(loader.current) and target.column(loader.current) is not None
-    if versioned:
+    if versioned and not checked:
         _refuse_two_open(target, loader, keys)
     current = f"count_if({loader.current})" if versioned else "count(*)"
     sums = (

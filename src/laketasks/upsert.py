@@ -29,7 +29,7 @@ from laketasks.column import (
 )
 from laketasks.missing import HERE, THERE
 from laketasks.source import Source, instant_expression
-from laketasks.spec import LoadSpec
+from laketasks.spec import CHANGE_SOURCES, LoadSpec
 from laketasks.sql import instant, on, quote, text
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
@@ -140,6 +140,4 @@ def _replay(load: Load, source: Source, target: Target) -> Change:
     return latest.change(load, source, target, (*source.carried, *system_columns(load.spec, source, target)))
 
 
-BY_SOURCE_MODE = MappingProxyType(
-    {"state": compare, "snapshot": compare, "events": _replay, "fivetran_history": _replay}
-)
+BY_SOURCE_MODE = MappingProxyType({"state": compare, "snapshot": compare, **dict.fromkeys(CHANGE_SOURCES, _replay)})

@@ -15,7 +15,7 @@ def start(
     spec: LoadSpec, context: RunContext, kind: DataType | None, stored: Stored, last: LastLoad | None
 ) -> str | None:
     """The watermark that an incremental read starts at, as the run log keeps it; None reads everything."""
-    if spec.load_type != "incremental":
+    if spec.load_type != "incremental" or spec.cdc_source_config.source_mode == "cdf":
         return None
     if kind is None:
         raise LoadError(f"{spec.target_table}: load_type incremental needs a watermark or sequence_by column")

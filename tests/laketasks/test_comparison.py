@@ -101,5 +101,6 @@ def test_11_the_sessions_time_zone_changes_nothing(time_zones: Warehouse, pipeli
     time_zones.spark.sql(f"SELECT {columns}").write.format("delta").saveAsTable(table)
     time_zones.load(pipeline, sequence_by=["day"] if pipeline == "scd2" else ["at"], twice=False)
     time_zones.spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+    time_zones.touch()
     counts = time_zones.load(pipeline, sequence_by=["day"] if pipeline == "scd2" else ["at"])
     assert (counts["unchanged"], counts["rows_inserted"], counts["rows_updated"]) == (1, 0, 0)

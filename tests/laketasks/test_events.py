@@ -291,7 +291,6 @@ def test_a_sequence_of_numbers_is_for_type_1(warehouse: Warehouse) -> None:
 def test_what_events_cannot_be(warehouse: Warehouse) -> None:
     warehouse.source("id bigint, a string", (1, "a"))
     warehouse.refuses("scd2", SourceError, "needs an order of its rows", source_mode="events")
-    warehouse.refuses("scd2", LoadError, "source_mode cdf is not supported", source_mode="cdf")
     warehouse.refuses("scd2", LoadError, "ignore_null_updates", source_mode="events", ignore_null_updates=True)
     warehouse.source(COLUMNS, (1, "a", False, None, T(1)))
     warehouse.refuses("scd2", GuardError, "1 rows without a sequence", **EVENTS)

@@ -272,6 +272,7 @@ def test_3_no_change_writes_nothing(warehouse: Warehouse) -> None:
     warehouse.source(AB, (1, "a"))
     warehouse.load("scd1", twice=False)
     commits, files = warehouse.commits(), warehouse.files()
+    warehouse.touch()
     row = warehouse.load("scd1", twice=False)
     assert [row[fate] for fate in ("new", "changed", "deleted", "unchanged")] == [0, 0, 0, 1]
     assert (warehouse.commits(), warehouse.files()) == (commits, files)

@@ -320,9 +320,11 @@ def test_69_a_new_column_makes_versions_only_where_it_has_a_value(warehouse: War
 def test_70_other_keys_are_refused(warehouse: Warehouse) -> None:
     load(warehouse, SEQ, (1, "a", T(1)))
     warehouse.source("id bigint, region string, a string, seq timestamp", (1, "eu", "a", T(2)))
-    warehouse.refuses(
-        "scd2", TargetError, "region, which the row names as a key", sequence_by="seq", keys=["id", "region"]
-    )
+    said = "the keys were id and are now id, region"
+    warehouse.refuses("scd2", TargetError, said, sequence_by="seq", keys=["id", "region"])
+    warehouse.spark.sql(f"UPDATE {warehouse.target} SET a = 'b'").collect()  # not as the last load left it
+    said = "region, which the row names as a key"
+    warehouse.refuses("scd2", TargetError, said, sequence_by="seq", keys=["id", "region"])
 
 
 def test_full_refresh_is_refused_by_name_and_passed_over_under_all(warehouse: Warehouse, capsys: Any) -> None:
