@@ -6,7 +6,8 @@
   const GLYPHS = { failed: "✕", skipped: "–", running: "▶", waiting: "…", succeeded: "✓" };
   const FATES = ["failed", "skipped", "running", "waiting", "succeeded"];
   const SMALL = 150; // tasks; beyond, the order is drawn in squares
-  const ROWS = 60; // tasks; beyond, bars share lanes
+  const ROWS = 160; // tasks; beyond, bars share lanes
+  const CARDS = 6; // causes; the others are in a drawer
   const LINES = 400; // edges; beyond, only those of the table in hand are drawn
   const SVG = "http://www.w3.org/2000/svg";
   const SVGS = new Set(["svg", "g", "rect", "line", "text", "path", "defs", "pattern", "title"]);
@@ -112,6 +113,11 @@
 
   // --- first screen ---
 
+  document.addEventListener("click", (event) => {
+    const of = event.target.closest("[data-open]");
+    if (of) openTask(tasks[of.dataset.open]);
+  });
+
   function buildHead() {
     $("verdict").append(make("span", { class: data.bad ? "failed" : data.fate }, data.bad ? "FAILED " : data.word + " "), data.verdict);
     const about = [`${data.name}, run ${data.id}, ${data.word}, started ${moment.format(data.start)}`];
@@ -143,21 +149,24 @@
 
   function buildFailures() {
     $("failures").hidden = !data.failures.length;
+    const others = data.failures.slice(CARDS).reduce((sum, failure) => sum + failure.tasks.length, 0);
+    const drawer = make("details", {}, make("summary", {}, `${many(others, "table")} for other causes`));
     data.failures.forEach((failure, number) => {
       const named = failure.tasks.map((i) => taskLink(tasks[i]));
       const errors = [...new Set(failure.tasks.map((i) => tasks[i].error))];
       const card = make("div", { class: "card" }, make("h3", {}, ...joined(named, 12)), make("p", { class: "failed" }, failure.cause));
       for (const fact of failure.facts) card.append(make("p", {}, fact));
       if (failure.held) card.append(make("p", {}, failure.held));
-      const many = errors.length > 1 ? ` of ${errors.length} tables` : "";
-      const details = make("details", { open: number < 3 && errors.length === 1 && data.errors[errors[0]].length < 4000 }, make("summary", {}, `full error${many}`));
+      const whole = errors.length > 1 ? `${errors.length} different errors in full` : "full error";
+      const details = make("details", { open: data.failures.length === 1 && errors.length === 1 }, make("summary", {}, whole));
       for (const e of errors) {
         const whose = failure.tasks.filter((i) => tasks[i].error === e).map((i) => tasks[i].key).join(", ");
         details.append(...(errors.length > 1 ? [make("p", {}, make("b", {}, whose))] : []), make("pre", {}, data.errors[e]));
       }
       card.append(details);
-      $("cards").append(card);
+      (number < CARDS ? $("cards") : drawer).append(card);
     });
+    if (others) $("cards").append(drawer);
   }
 
   function joined(nodes, limit = nodes.length) {
@@ -166,8 +175,10 @@
   }
 
   function taskLink(t, extra = "") {
-    return make("button", { type: "button", class: "linked name", onclick: () => openTask(t) }, t.key + extra);
+    return make("button", { type: "button", class: "linked name", "data-open": String(t.i) }, t.key + extra);
   }
+
+  const taskOf = (event) => tasks[event.target.closest("[data-task]")?.dataset.task ?? -1];
 
   // --- one task, in full ---
 
@@ -259,6 +270,11 @@
     }
     $("order").querySelector(".chip").setAttribute("tabindex", "0");
     roving($("order"), ".chip");
+    const on = (event) => { const t = taskOf(event); if (t && t !== pointed) { point(t); showTip(t, t.chip); } };
+    const off = () => { if (pointed) { point(null); hideTip(); } };
+    for (const name of ["mouseover", "focusin"]) $("order").addEventListener(name, (event) => (taskOf(event) ? on(event) : off()));
+    for (const name of ["mouseleave", "focusout"]) $("order").addEventListener(name, off);
+    $("order").addEventListener("click", (event) => { const t = taskOf(event); if (t) openTask(t); });
     const setNames = () => { for (const list of $("order").querySelectorAll("ul")) list.classList.toggle("small", !$("names").checked); drawLines(); };
     $("names").addEventListener("change", setNames);
     setNames();
@@ -275,9 +291,7 @@
     ];
   }
   function chip(t) {
-    const on = () => { point(t); showTip(t, t.chip); };
-    const off = () => { point(null); hideTip(); };
-    t.chip = make("button", { type: "button", class: `chip is-${t.fate}${t.path ? " path" : ""}`, tabindex: "-1", "aria-label": spoken(t), onclick: () => openTask(t), onmouseenter: on, onmouseleave: off, onfocus: on, onblur: off },
+    t.chip = make("button", { type: "button", class: `chip is-${t.fate}${t.path ? " path" : ""}`, tabindex: "-1", "aria-label": spoken(t), "data-task": String(t.i) },
       make("span", { class: "glyph", "aria-hidden": "true" }, GLYPHS[t.fate]), make("span", { class: "name" }, t.key));
     return t.chip;
   }
@@ -293,7 +307,9 @@
     drawLines();
   }
   function drawLines() {
-    const canvas = $("order").querySelector("svg"), origin = canvas.getBoundingClientRect();
+    const canvas = $("order").querySelector("svg");
+    if (!pointed && lines > LINES) { canvas.replaceChildren(); return; } // without asking where things are: that is what takes time
+    const origin = canvas.getBoundingClientRect();
     const place = (t) => { const b = t.chip.getBoundingClientRect(); return { x: b.left + b.width / 2 - origin.left, top: b.top - origin.top, bottom: b.bottom - origin.top }; };
     const places = new Map();
     const of = (i) => places.get(i) ?? places.set(i, place(tasks[i])).get(i);
@@ -312,7 +328,7 @@
     if (pointed) {
       paths.push(make("path", { class: "up", d: upstream(pointed.i).slice(0, LINES).map((i) => curve(i, pointed.i)).join("") }));
       paths.push(make("path", { class: "down", d: downstream(pointed.i).slice(0, LINES).map((i) => curve(pointed.i, i)).join("") }));
-    } else if (lines <= LINES) {
+    } else {
       paths.push(make("path", { d: data.sets.map((members, s) => bundle(members, users[s])).join("") }));
     }
     canvas.replaceChildren(...paths);
@@ -346,7 +362,7 @@
     shown.sort((a, b) => a.start - b.start || a.i - b.i);
     const rows = shown.length <= ROWS, lanes = rows ? shown.map((t) => [t]) : packed(shown);
     const left = 190, right = width - 8, top = 58, scale = (right - left) / Math.max(1, until - from);
-    const height = rows ? 18 : Math.max(3, Math.min(15, Math.floor(900 / lanes.length)));
+    const height = rows ? (shown.length > 60 ? 14 : 18) : Math.max(3, Math.min(15, Math.floor(900 / lanes.length)));
     const x = (ms) => left + (Math.min(until, Math.max(from, ms)) - from) * scale;
     const bottom = top + lanes.length * height + 4;
     const marks = ticks(from, until, Math.floor((right - left) / 110));
@@ -358,7 +374,7 @@
     parts.push(make("text", { x: 0, y: 40 }, "critical path"), ...criticalLane(x, from, until, 26, 22));
     lanes.forEach((lane, n) => {
       const y = top + n * height;
-      if (rows) parts.push(...(n % 2 ? [] : [make("rect", { class: "stripe", x: 0, y, width: left - 6, height })]), label(lane[0], y, left - 14));
+      if (rows) parts.push(...(n % 2 ? [] : [make("rect", { class: "stripe", x: 0, y, width: left - 6, height })]), label(lane[0], y + height / 2 + 4, left - 14));
       for (const t of lane) parts.push(bar(t, x, y + (height > 5 ? 1 : 0), height - (height > 5 ? 2 : 1), right, rows));
     });
     if (!rows) parts.push(make("text", { class: "quiet", x: 0, y: top + 12 }, `${many(shown.length, "task")} in`), make("text", { class: "quiet", x: 0, y: top + 26 }, `${many(lanes.length, "lane")}`));
@@ -405,12 +421,12 @@
     if (rows) {
       const text = `${t.fate === "succeeded" ? "" : GLYPHS[t.fate] + " "}${duration(t.seconds)}`;
       const outside = x1 + wide + 4 + text.length * 6.5 < right;
-      group.append(make("text", { class: outside ? "quiet" : "", x: outside ? x1 + wide + 4 : Math.max(x1 + 3, right - text.length * 6.5), y: y + 12 }, text));
+      group.append(make("text", { class: outside ? "quiet" : "", x: outside ? x1 + wide + 4 : Math.max(x1 + 3, right - text.length * 6.5), y: y + height / 2 + 4 }, text));
     } else if (height >= 11 && wide > 48) group.append(fitted(t.key, x1 + 3, y + height - 3.5, wide - 6));
     return group;
   }
   function label(t, y, room) {
-    const text = fitted(`${t.key}`, 4, y + 13, room);
+    const text = fitted(t.key, 4, y, room);
     if (t.path) text.setAttribute("font-weight", "bold");
     text.append(make("title", {}, t.key));
     return text;
@@ -448,7 +464,7 @@
   function buildTable() {
     const heads = columns(), body = $("tables").querySelector("tbody"), row = make("tr");
     heads.forEach(([name, of, long], n) => {
-      const head = make("th", { scope: "col", "aria-sort": "none", title: long }, make("button", { type: "button", onclick: () => sortBy(n, head) }, name));
+      const head = make("th", { scope: "col", "aria-sort": "none", title: long }, make("button", { type: "button", onclick: () => sortBy(n, head) }, name), make("span", { class: "paper" }, name)); // a button is not printed again on the next sheet
       row.append(head);
     });
     $("tables").querySelector("thead").append(row);
@@ -457,7 +473,7 @@
       t.row = make("tr", {}, ...t.cells.map((cell, n) => {
         if (cell.number) row.children[n].classList.add("number");
         const kind = cell.cause ? "cause" : cell.number ? "number" + (cell.value === 0 ? " zero" : "") : "";
-        return make("td", { class: kind }, cell.node ?? cell.text);
+        return make("td", { class: kind }, cell.node ?? (cell.cause ? make("div", {}, cell.text) : cell.text));
       }));
     }
     body.append(...rowsOf.map((t) => t.row));

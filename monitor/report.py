@@ -15,6 +15,7 @@ from monitor.text import ago, duration, first_line, instant, listed, plural
 _SLOWER, _SLOWER_BY = 1.5, 5.0  # a table is slower from this ratio on, if that is at least so many seconds
 _MORE_ROWS, _FEW_ROWS = 5, 100  # rows read differ from this ratio on, unless both are few
 _SLOWEST = 5
+_RAISED = re.compile(r"((?:\w+\.)*)\w*(?:Error|Exception|Interrupt|Failed|Exit)\b")  # the name of an exception, [1]: its module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,13 +191,12 @@ def _error(task: Task, load: Load | None, evidence: Evidence) -> str:
 def cause_of(error: str) -> str:
     """The one line that says what went wrong: of a traceback the last that is not indented, else the first.
 
-    >>> cause_of("Traceback (most recent call last):\\n  File ...\\nValueError: no such column\\n\\n")
-    'ValueError: no such column'
+    >>> cause_of("Traceback (most recent call last):\\n  File ...\\nspark.errors.ParseException: no such column\\n\\n")
+    'ParseException: no such column'
     """
-    raised = [line for line in error.splitlines() if re.match(r"[\w.]+(Error|Exception|Interrupt|Failed|Exit)\b", line)]
-    if error.lstrip().startswith("Traceback") and raised:
-        return raised[-1].strip()
-    return first_line(error)
+    raised = [line for line in error.splitlines() if _RAISED.match(line)]
+    line = raised[-1].strip() if error.lstrip().startswith("Traceback") and raised else first_line(error)
+    return line.removeprefix(found[1]) if (found := _RAISED.match(line)) else line
 
 
 def _counts_as_failed(task: TableReport, tables: Sequence[TableReport]) -> bool:
@@ -211,9 +211,9 @@ def _verdict(run: Run, tables: Sequence[TableReport], failed: Sequence[TableRepo
     skipped = [table for table in tables if table.word.startswith("UPSTREAM")]
     if bad:
         so_far = " so far" if run.going_on else ""
-        return f"{about}: {len(bad)} of {plural(len(tables), 'table')} FAILED{so_far}: {listed([t.key for t in bad], 6)}"
+        return f"{about}: {len(bad)} of {plural(len(tables), 'table')} failed{so_far}: {listed([t.key for t in bad], 6)}"
     if failed:
-        return f"{about}: {listed([task.key for task in failed], 6)} FAILED"
+        return f"{about}: {listed([task.key for task in failed], 6)} failed"
     if run.going_on:
         return f"{about} is {run.state.word}: no table has failed so far"
     if skipped:
@@ -260,8 +260,8 @@ def _normal(table: TableReport) -> str:
 
 
 def _failure(tables: Sequence[TableReport], dependents: Dependents, by_key: Mapping[str, TableReport]) -> Failure:
-    after = [by_key[key] for key in by_key if key in {k for table in tables for k in dependents.of(table.key)}]
-    held = [task for task in after if task.kind == "table"]
+    after = {key for table in tables for key in dependents.of(table.key)}
+    held = [task for key, task in by_key.items() if key in after and task.kind == "table"]
     return Failure(
         tables=tuple(tables),
         cause=tables[0].cause,
@@ -316,9 +316,6 @@ def _changes(evidence: Evidence, history: History, tables: Sequence[TableReport]
         yield f"job parameters: {_parameters(run)}; then: {_parameters(good)}"
     yield from _wheels(history, str(good.run_id))
     yield from _said("row of execution_table changed", [table.key for table in tables if table.row_changed])
-    yield from _said(
-        "loaded then, not now", [t.key for t in tables if t.fate in ("failed", "skipped") and t.key in were]
-    )
     yield from _slower(tables)
     yield from _rows(history, str(good.run_id), tables)
 

@@ -105,12 +105,14 @@ def night(tables: int, failed: int, *, seed: int = 1, policy: str = "continue", 
     tasks: list[Element] = []
     loads: list[Load] = []
     before: list[str] = []
+    usual: dict[str, float] = {}
     lanes = [2.0] * at_once
     number, any_failed = 0, False
     for order, size in enumerate(sizes, 1):
         keys = [f"{'dim' if order == 1 else 'fact'}_{chance.choice(WORDS)}_{chance.choice(WORDS)}_{number + n:03}" for n in range(size)]
         lanes = [max(lanes)] * at_once
         for key in keys:
+            rows = round(chance.lognormvariate(9, 2))
             took = round(chance.lognormvariate(2.4, 0.9), 1)
             lane = min(range(at_once), key=lanes.__getitem__)
             start = lanes[lane]
@@ -125,18 +127,18 @@ def night(tables: int, failed: int, *, seed: int = 1, policy: str = "continue", 
             message = "timed out after 7200 s" if result == "TIMEDOUT" else "Workload failed, see run output for details"
             if result != "UPSTREAM_FAILED":
                 lanes[lane] = start + took
-                loads.append(load(key, chance.randrange(10**6), start=start, seconds=took, error=error, pipeline=pipeline))
+                loads.append(load(key, rows, start=start, seconds=took, error=error, pipeline=pipeline))
             url = f"https://workspace.example/jobs/5/runs/{1000 + number}"
             tasks.append(element(key, result, start, took, after=before, message=message if error else "", run_page_url=url, run_if="ALL_DONE"))
-            earlier = took * chance.uniform(0.5, 1.1)
-            loads.append(load(key, chance.randrange(10**6), run_id=70, start=start - 86_400, seconds=earlier, pipeline=pipeline))
+            earlier = usual[key] = took * chance.uniform(0.6, 1.1)
+            loads.append(load(key, round(rows * chance.uniform(0.7, 1.05)), run_id=70, start=start - 86_400, seconds=earlier, pipeline=pipeline))
             number += 1
         any_failed = any_failed or any(task["state"].get("result_state") in ("FAILED", "TIMEDOUT") for task in tasks)
         before = keys
     wheel = {"package_name": "laketasks", "entry_point": "summarize", "named_parameters": {"run_log": "s.m.run_log"}}
     last = max(lanes)
     tasks.append(element("run_summary", "FAILED" if failed else "SUCCESS", last, 4, after=before, python_wheel_task=wheel))
-    good = record(*(element(t["task_key"], "SUCCESS", 0, 8) for t in tasks), run_id=70, start_time=START - 86_400_000)
+    good = record(*(element(t["task_key"], "SUCCESS", 0, usual.get(t["task_key"], 4)) for t in tasks), run_id=70, start_time=START - 86_400_000)
     good |= {"end_time": START - 86_400_000 + round(last * 900)}
     run, problems = read_run(good)
     assert run is not None, problems
