@@ -103,8 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="what to show: a folder, a record, a run id or an address, see below")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the page: one file, for a browser, a mail, a printer")
+    parser.add_argument(
+        "run", metavar="RUN", help="what to show: a folder, a record, a run id or an address, see below"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the page: one file, for a browser, a mail, a printer"
+    )
     parser.add_argument(
         "--durations",
         type=Path,

@@ -14,6 +14,7 @@ from monitor.graph import cycle
 from monitor.problem import ProblemsError, UsageError
 from monitor.run import Run, Task, read_run
 from monitor.run_log import Load, levels_of, loads_of, query, targets_of
+from monitor.text import first_line
 
 _RECORD = "run.json"
 _ATTEMPT = "=== attempt "  # what localjobs writes above the output of each
@@ -121,7 +122,9 @@ def _is_alive(workspace: Path, file: Path) -> bool:
 
 
 def _killed(file: Path) -> str:
-    return f"the record says that the run goes on, but no localjobs works at it: it was killed ({file} is as it was then)"
+    return (
+        f"the record says that the run goes on, but no localjobs works at it: it was killed ({file} is as it was then)"
+    )
 
 
 def _loads(workspace: Path, run: Run, good: Run | None) -> tuple[tuple[Load, ...] | None, str]:
@@ -144,8 +147,8 @@ def _loads(workspace: Path, run: Run, good: Run | None) -> tuple[tuple[Load, ...
     )
     try:
         answer = QueryBuilder().register("run_log", DeltaTable(str(folder))).execute(asked).read_all()
-    except Exception as error:  # noqa: BLE001 - the engine raises what it likes; the page does without the counts
-        return None, f"the run log at {folder} cannot be read: {str(error).splitlines()[0]}"
+    except Exception as error:  # the engine raises what it likes; the page does without the counts
+        return None, f"the run log at {folder} cannot be read: {first_line(str(error))}"
     import pyarrow as pa
 
     return loads_of(pa.table(answer).to_pylist()), ""

@@ -1,4 +1,4 @@
-"""What there is to say of a run: which tables failed, what that holds up, what to do, what is slow, what is new. Pure."""
+"""What there is to say of a run: what failed, what that holds up, what to do, what is slow, what is new. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from monitor.text import ago, duration, first_line, instant, listed, plural
 _SLOWER, _SLOWER_BY = 1.5, 5.0  # a table is slower from this ratio on, if that is at least so many seconds
 _MORE_ROWS, _FEW_ROWS = 5, 100  # rows read differ from this ratio on, unless both are few
 _SLOWEST = 5
-_RAISED = re.compile(r"((?:\w+\.)*)\w*(?:Error|Exception|Interrupt|Failed|Exit)\b")  # the name of an exception, [1]: its module
+_RAISED = re.compile(
+    r"((?:\w+\.)*)\w*(?:Error|Exception|Interrupt|Failed|Exit)\b"
+)  # the name of an exception, [1]: its module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class TableReport:
     url: str = ""
     log: str = ""
     last_loaded: str = ""
+    last_loaded_at: int = 0
     row_changed: bool = False
     on_path: bool = False
 
@@ -69,6 +72,10 @@ class Failure:
     @property
     def keys(self) -> list[str]:
         return [table.key for table in self.tables]
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        return (*self.not_run, *self.ran, *self.ahead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +175,7 @@ def _task(
         url=attempt.url,
         log=evidence.logs.get(task.key, ""),
         last_loaded=f"{ago((evidence.now - before.end) / 1000)} ago by run {before.run_id}" if before else "",
+        last_loaded_at=before.end if before else 0,
         row_changed=bool(load and before and load.wheel == before.wheel and load.row_hash != before.row_hash),
         on_path=on_path,
     )
@@ -189,9 +197,9 @@ def _error(task: Task, load: Load | None, evidence: Evidence) -> str:
 
 
 def cause_of(error: str) -> str:
-    """The one line that says what went wrong: of a traceback the last that is not indented, else the first.
+    r"""The one line that says what went wrong: of a traceback the last that is not indented, else the first.
 
-    >>> cause_of("Traceback (most recent call last):\\n  File ...\\nspark.errors.ParseException: no such column\\n\\n")
+    >>> cause_of("Traceback (most recent call last):\n  File ...\nspark.errors.ParseException: no such column\n\n")
     'ParseException: no such column'
     """
     raised = [line for line in error.splitlines() if _RAISED.match(line)]
@@ -211,7 +219,9 @@ def _verdict(run: Run, tables: Sequence[TableReport], failed: Sequence[TableRepo
     skipped = [table for table in tables if table.word.startswith("UPSTREAM")]
     if bad:
         so_far = " so far" if run.going_on else ""
-        return f"{about}: {len(bad)} of {plural(len(tables), 'table')} failed{so_far}: {listed([t.key for t in bad], 6)}"
+        return (
+            f"{about}: {len(bad)} of {plural(len(tables), 'table')} failed{so_far}: {listed([t.key for t in bad], 6)}"
+        )
     if failed:
         return f"{about}: {listed([task.key for task in failed], 6)} failed"
     if run.going_on:
@@ -273,16 +283,35 @@ def _failure(tables: Sequence[TableReport], dependents: Dependents, by_key: Mapp
 
 
 def _facts(tables: Sequence[TableReport]) -> Iterator[str]:
-    for table in tables[:3]:
-        who = f"{table.key}: " if len(tables) > 1 else ""
-        again = f" (attempt {table.attempt})" if table.attempt > 1 else ""
-        took = f"{table.word} after {duration(table.seconds)}{again}" if table.start else table.word
-        usual = f", usually {duration(table.usual)}" if table.usual is not None and table.word == "TIMEDOUT" else ""
-        loaded = f"; last loaded {table.last_loaded}" if table.last_loaded else ""
-        changed = "; ITS ROW HAS CHANGED since then" if table.row_changed else ""
-        yield f"{who}{took}{usual}{loaded}{changed}"
-    if len(tables) > 3:
-        yield f"and {len(tables) - 3} more with the same cause"
+    """How they ended, how old what is there is; what the row has to do with it."""
+    first = tables[0]
+    took = _range([table.seconds for table in tables if table.start])
+    again = f" (attempt {first.attempt})" if len(tables) == 1 and first.attempt > 1 else ""
+    usual = _range([t.usual for t in tables if t.usual is not None]) if first.word == "TIMEDOUT" else ""
+    loaded = _loaded(tables)
+    yield (
+        f"{first.word}{f' after {took}' if took else ''}{again}{f', usually {usual}' if usual else ''}"
+        f"{f'; last loaded {loaded}' if loaded else ''}"
+    )
+    changed = [table.key for table in tables if table.row_changed]
+    if changed:
+        whose = "its row has" if len(tables) == 1 else f"the rows of {listed(changed)} have"
+        yield f"{whose} changed in execution_table since then"
+
+
+def _range(seconds: Sequence[float]) -> str:
+    ends = dict.fromkeys(duration(value) for value in (min(seconds), max(seconds))) if seconds else {}
+    return " to ".join(ends)
+
+
+def _loaded(tables: Sequence[TableReport]) -> str:
+    """By which run; where several, when the oldest was."""
+    known = sorted((table for table in tables if table.last_loaded), key=lambda table: table.last_loaded_at)
+    if not known:
+        return ""
+    oldest = known[0]
+    since = " or later" if len({table.last_loaded for table in known}) > 1 else ""
+    return f"{oldest.last_loaded}{since}"
 
 
 def _to_do(evidence: Evidence, failures: Sequence[Failure], tables: Sequence[TableReport]) -> tuple[str, ...]:
@@ -315,7 +344,7 @@ def _changes(evidence: Evidence, history: History, tables: Sequence[TableReport]
     if run.parameters != good.parameters:
         yield f"job parameters: {_parameters(run)}; then: {_parameters(good)}"
     yield from _wheels(history, str(good.run_id))
-    yield from _said("row of execution_table changed", [table.key for table in tables if table.row_changed])
+    yield from _said("row changed in execution_table", [table.key for table in tables if table.row_changed])
     yield from _slower(tables)
     yield from _rows(history, str(good.run_id), tables)
 

@@ -158,7 +158,9 @@ def _tasks(listed: Sequence[Mapping[str, Any]]) -> tuple[Task, ...]:
 
 
 def _task(key: str, elements: list[Mapping[str, Any]], known: Iterable[str]) -> Task:
-    ordered = sorted(elements, key=lambda e: (_number(e, "attempt_number"), _number(e, "start_time"), _number(e, "run_id")))
+    ordered = sorted(
+        elements, key=lambda e: (_number(e, "attempt_number"), _number(e, "start_time"), _number(e, "run_id"))
+    )
     last = ordered[-1]
     body = next((name for name in last if name.endswith("_task") and isinstance(last[name], Mapping)), "")
     told = last.get(body) or {}
@@ -225,7 +227,7 @@ def _list(element: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 def _number(element: Mapping[str, Any], name: str) -> int:
     value = element.get(name)
-    return int(value) if _is_number(value) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _is_number(value: object) -> bool:

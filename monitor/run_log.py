@@ -82,8 +82,9 @@ def query(table: str, micros: Callable[[str], str], run_ids: Iterable[int], targ
     own = f" OR target IN ({tables})" if tables else ""
     newest = "row_number() OVER (PARTITION BY target, status ORDER BY ended_at DESC)"
     names = ", ".join((*_PLAIN, *_OTHERS, *_TIMES, "error"))
+    wanted = f"SELECT {columns}, {newest} AS place FROM {table} WHERE job_run_id IN ({runs}){own}"
     return (
-        f"SELECT {names} FROM (SELECT {columns}, {newest} AS place FROM {table} WHERE job_run_id IN ({runs}){own}) AS t "
+        f"SELECT {names} FROM ({wanted}) AS t "
         f"WHERE job_run_id IN ({runs}) OR (status = 'SUCCESS' AND place <= {KEPT}) ORDER BY ended_at"
     )
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -24,10 +23,14 @@ SHORT = {  # the counts as the run's summary heads them
     "rows_deleted": "-rows",
     "keys_missing": "missing",
 }
-_COLOURS = {"failed": "bold red", "skipped": "yellow", "running": "cyan", "waiting": "bright_black", "succeeded": "green"}
-_EXPENDABLE = ("pipeline", "ignored", "stale", "dupl.", "dropped", "missing", "same", "usual", "new", "changed", "deleted", "quar.")
+_BAD = "bold red"
+_COLOURS = {"failed": _BAD, "skipped": "yellow", "running": "cyan", "waiting": "bright_black", "succeeded": "green"}
+_EXPENDABLE = (
+    *("pipeline", "ignored", "stale", "dupl.", "dropped", "missing", "same", "usual", "new", "changed", "deleted"),
+    *("quar.", "~rows", "-rows", "+rows", "read"),
+)
 _ON_A_SCREEN = 6  # causes; the rest is in the part with the errors
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _BAR = 20
 
 
@@ -48,19 +51,21 @@ def show_first(console: Console, report: Report) -> None:
 
 def first_screen(report: Report) -> Iterator[RenderableType]:
     """The verdict, the figures, each cause with what it holds up, what to do."""
-    word = "FAILED" if report.bad else report.run.state.word
-    yield _line((f"{word}  ", _COLOURS["failed"] if report.bad else _COLOURS[report.run.state.fate]), (report.verdict, "bold"))
+    word, style = report.run.state.word, _COLOURS[report.run.state.fate]
+    yield _line(("FAILED  ", _BAD) if report.bad else (f"{word}  ", style), (report.verdict, "bold"))
     yield _line(report.figures)
     yield from (_line((note, "yellow")) for note in report.notes)
+    told: set[str] = set()
     for failure in report.failures[:_ON_A_SCREEN]:
-        yield from _failure(failure)
+        yield from _failure(failure, told)
+        told.update(failure.held)
     if len(report.failures) > _ON_A_SCREEN:
         rest = [key for failure in report.failures[_ON_A_SCREEN:] for key in failure.keys]
         yield _line("")
-        yield _line((f"and {plural(len(rest), 'table')} for other causes: ", "bold red"), listed(rest, 8))
+        yield _line((f"and {plural(len(rest), 'table')} for other causes: ", _BAD), listed(rest, 8))
     if report.to_do:
         yield _heading("what to do")
-        yield from (_line(f"  {n}. {step}") for n, step in enumerate(report.to_do, 1))
+        yield from (_Whole(f"  {n}. {step}") for n, step in enumerate(report.to_do, 1))
 
 
 def details(report: Report) -> Iterator[RenderableType]:
@@ -82,24 +87,25 @@ def details(report: Report) -> Iterator[RenderableType]:
     yield _Tables(report.tables)
 
 
-def _failure(failure: Failure) -> Iterator[RenderableType]:
+def _failure(failure: Failure, told: set[str]) -> Iterator[RenderableType]:
     yield _line("")
-    yield _line((listed(failure.keys, 4), _COLOURS["failed"]), f"  {failure.cause}")
-    yield from (_line(f"    {fact}") for fact in failure.facts)
-    if held := held_up(failure):
-        yield _line(f"    {held}")
+    yield _line((listed(failure.keys, 4), _BAD), f"  {failure.cause}")
+    yield from (_line(fact, indent=4) for fact in failure.facts)
+    if failure.held and told.issuperset(failure.held):
+        yield _line(f"holds up {len(failure.held)} of the same tables", indent=4)
+    elif failure.held:
+        yield _line(held_up(failure), indent=4)
 
 
 def held_up(failure: Failure) -> str:
-    """`holds up 13 tables: 3 did not run (a, b, c); 10 ran in spite of it ...`, or nothing."""
-    number = len(failure.not_run) + len(failure.ran) + len(failure.ahead)
+    """`holds up 13 tables: 3 did not run (a, b and 1 more); 10 ran in spite of it ...`, or nothing."""
     parts = (
         (failure.not_run, "did not run"),
         (failure.ran, "ran in spite of it, perhaps on old rows"),
         (failure.ahead, "still to run"),
     )
-    told = "; ".join(f"{len(keys)} {what} ({listed(keys)})" for keys, what in parts if keys)
-    return f"holds up {plural(number, 'table')}: {told}" if number else ""
+    told = "; ".join(f"{len(keys)} {what} ({listed(keys, 2)})" for keys, what in parts if keys)
+    return f"holds up {plural(len(failure.held), 'table')}: {told}" if told else ""
 
 
 def _errors(failures: Iterable[Failure]) -> Iterator[RenderableType]:
@@ -112,8 +118,8 @@ def _errors(failures: Iterable[Failure]) -> Iterator[RenderableType]:
         yield _line("")
         for table in tables:
             about = ", ".join(part for part in (table.pipeline, table.target, f"attempt {table.attempt}") if part)
-            yield _line((table.key, _COLOURS["failed"]), f"  {table.word} ({about}) {table.url or table.log}".rstrip())
-        yield Padding(Text(_clean(error)), (0, 0, 0, 4), expand=False)
+            yield _line((table.key, _BAD), f"  {table.word} ({about}) {table.url or table.log}".rstrip())
+        yield _line(error, indent=4)
 
 
 def _durations(tables: Sequence[TableReport]) -> RenderableType:
@@ -187,7 +193,9 @@ def _table(tables: Sequence[TableReport], columns: Columns) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in columns:
         text = name in ("table", "pipeline", "state")
-        table.add_column(name, justify="left" if text else "right", no_wrap=True, overflow="ellipsis" if text else "crop")
+        table.add_column(
+            name, justify="left" if text else "right", no_wrap=True, overflow="ellipsis" if text else "crop"
+        )
     for number, report in enumerate(tables):
         cells = [Text(cells[number]) for cells in columns.values()]
         if "state" in columns:
@@ -198,19 +206,44 @@ def _table(tables: Sequence[TableReport], columns: Columns) -> Table:
 
 def _print(console: Console, parts: Iterable[RenderableType]) -> None:
     for part in parts:
-        console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, Text) and not console.is_terminal)
+        console.print(part, markup=False, highlight=False, soft_wrap=_is_whole(console, part))
 
 
 def _height(console: Console, parts: Iterable[RenderableType]) -> int:
     return sum(len(console.render_lines(part, pad=False)) for part in parts)
 
 
-def _heading(name: str, more: str = "") -> Text:
+def _is_whole(console: Console, part: RenderableType) -> bool:
+    """Whether a part's lines are left as long as they are: commands, to be copied, and all where there is no terminal."""
+    return isinstance(part, _Whole) or (isinstance(part, _Line) and not console.is_terminal)
+
+
+class _Line:
+    """Text that goes on under its own beginning where it is broken."""
+
+    def __init__(self, text: Text, indent: int = 0) -> None:
+        self._text, self._indent = text, indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width - self._indent
+        lines = self._text.split("\n") if options.no_wrap else self._text.wrap(console, max(20, width))
+        for line in lines or [Text()]:
+            line.rstrip()
+            yield Text.assemble(" " * self._indent, line)
+
+
+class _Whole(_Line):
+    def __init__(self, text: str) -> None:
+        super().__init__(Text(_clean(text), no_wrap=True))
+
+
+def _heading(name: str, more: str = "") -> _Line:
     return _line((f"\n{name}", "bold"), f": {more}" if more else "")
 
 
-def _line(*parts: str | tuple[str, str]) -> Text:
-    return Text.assemble(*((_clean(p), "") if isinstance(p, str) else (_clean(p[0]), p[1]) for p in parts))
+def _line(*parts: str | tuple[str, str], indent: int = 0) -> _Line:
+    cleaned = ((_clean(p), "") if isinstance(p, str) else (_clean(p[0]), p[1]) for p in parts)
+    return _Line(Text.assemble(*cleaned), indent)
 
 
 def _clean(text: str) -> str:

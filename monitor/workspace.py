@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 from itertools import islice
 from time import monotonic, sleep, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from monitor.evidence import Evidence
@@ -22,12 +21,15 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.sql import StatementResponse
 
-_CREDENTIALS = "set DATABRICKS_CONFIG_PROFILE to a profile of the Databricks CLI, or DATABRICKS_HOST and DATABRICKS_TOKEN"
+_CREDENTIALS = (
+    "set DATABRICKS_CONFIG_PROFILE to a profile of the Databricks CLI, or DATABRICKS_HOST and DATABRICKS_TOKEN"
+)
 _REQUEST_SECONDS = 30
 _RETRY_SECONDS = 30  # a person waits for this, at night
 _STATEMENT_SECONDS = 120
 _LOOKED_AT = 100  # earlier runs, to find a good one
 _AT_ONCE = 8
+T = TypeVar("T")
 
 
 def run_id_of(url: str) -> int:
@@ -65,15 +67,17 @@ def collect(run_id: int, url: str = "") -> Evidence:
 def _client(url: str) -> WorkspaceClient:
     """A client by the SDK's own rules. A page's address says which run, never where credentials are sent."""
     from databricks.sdk import WorkspaceClient
+    from databricks.sdk.config import Config
 
     try:
-        client = WorkspaceClient(
+        config = Config(
             product="laketasks-monitor",
-            product_version="0.1",
+            product_version="0.1.0",
             http_timeout_seconds=_REQUEST_SECONDS,
             retry_timeout_seconds=_RETRY_SECONDS,
         )
-    except Exception as error:  # noqa: BLE001 - ValueError and whatever a provider of credentials raises
+        client = WorkspaceClient(config=config)
+    except Exception as error:  # ValueError and whatever a provider of credentials raises
         said = str(error).partition("Config:")[0].partition("https:")[0].strip(" .,")
         said = re.sub(r", please check$", "", said)
         raise ProblemsError([f"no workspace to ask ({_harmless(said)}); {_CREDENTIALS}"]) from None
@@ -94,17 +98,21 @@ def _problems(client: WorkspaceClient, what: str) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise ProblemsError([f"{what}: {host} knows no such run ({_said(error, client)}); runs are kept for 60 days"]) from None
+        raise ProblemsError(
+            [f"{what}: {host} knows no such run ({_said(error, client)}); runs are kept for 60 days"]
+        ) from None
     except BadRequest as error:
         raise ProblemsError([f"{what}: {host} refuses: {_said(error, client)}"]) from None
     except (Unauthenticated, PermissionDenied) as error:
-        raise ProblemsError([f"{what}: {host} does not let you see it: {_said(error, client)}; {_CREDENTIALS}"]) from None
+        raise ProblemsError(
+            [f"{what}: {host} does not let you see it: {_said(error, client)}; {_CREDENTIALS}"]
+        ) from None
     except ProblemsError:
         raise
     except (TimeoutError, ConnectionError) as error:
         cause = error.__cause__ or error
         raise ProblemsError([f"{what}: {host} cannot be reached: {_said(cause, client)}"]) from None
-    except Exception as error:  # noqa: BLE001 - requests, urllib3, a proxy's page instead of JSON: never a traceback
+    except Exception as error:  # requests, urllib3, a proxy's page instead of JSON: never a traceback
         raise ProblemsError([f"{what}: {host}: {type(error).__name__}: {_said(error, client)}"]) from None
 
 
@@ -160,7 +168,7 @@ def _outputs(client: WorkspaceClient, run: Run, loads: Sequence[Load] | None) ->
 
 
 def _output(client: WorkspaceClient, task: Task) -> str:
-    from databricks.sdk.errors import DatabricksError
+    from databricks.sdk.errors.base import DatabricksError
 
     try:
         output = client.jobs.get_run_output(task.last.run_id)
@@ -212,7 +220,7 @@ def _rows(client: WorkspaceClient, warehouse: str, statement: str) -> list[dict[
 
 
 def _finished(client: WorkspaceClient, answer: StatementResponse) -> StatementResponse:
-    until = monotonic() + timedelta(seconds=_STATEMENT_SECONDS).total_seconds()
+    until = monotonic() + _STATEMENT_SECONDS
     while _state(answer) in ("PENDING", "RUNNING") and answer.statement_id:
         if monotonic() > until:
             client.statement_execution.cancel_execution(answer.statement_id)
@@ -229,7 +237,7 @@ def _state(answer: StatementResponse) -> str:
     return answer.status.state.value if answer.status and answer.status.state else ""
 
 
-def _optional(client: WorkspaceClient, ask: Any) -> tuple[Any, str]:
+def _optional(client: WorkspaceClient, ask: Callable[[], T]) -> tuple[T | None, str]:
     """An answer that the page can do without, or why there is none."""
     try:
         with _problems(client, "asked"):
