@@ -14,8 +14,8 @@ class Evidence:
     """A run, the last good run of its job before it, and what the run log and the tasks' outputs say.
 
     `loads` None: the run log could not be read, and `without_log` says why. `now` (ms) is when all this was true.
-    `again` are the commands that run again what failed; `outputs` the error texts and `logs` the files of output, by task
-    key; `notes` are for the reader.
+    By task key, `outputs` are the error texts and `logs` the files of output. `again` are the commands that run again what
+    failed; `notes` are for the reader.
     """
 
     run: Run

@@ -262,11 +262,9 @@ def _failures(run: Run, tasks: Sequence[TableReport], failed: Sequence[TableRepo
 
 def _normal(table: TableReport) -> str:
     """A cause without what is the table's own in it."""
-    own = sorted({name for name in (table.key, table.target, table.target.rpartition(".")[2]) if name}, key=len)
-    text = table.cause
-    for name in reversed(own):
-        text = text.replace(name, "*")
-    return text
+    own = {name for name in (table.key, table.target, table.target.rpartition(".")[2]) if name}
+    names = "|".join(re.escape(name) for name in sorted(own, key=len, reverse=True))
+    return re.sub(rf"(?<!\w)(?:{names})(?!\w)", "*", table.cause)
 
 
 def _failure(tables: Sequence[TableReport], dependents: Dependents, by_key: Mapping[str, TableReport]) -> Failure:

@@ -171,13 +171,14 @@ def _columns(tables: Sequence[TableReport]) -> Columns:
         for name in COUNTS
         if name == "read" or any(t.counts and t.counts.get(name) for t in tables)
     }
+    usual = {"usual": ["" if t.usual is None else f"{t.usual:.1f}" for t in tables]}
     return {
         "table": [_clean(t.key) for t in tables],
         "pipeline": [t.pipeline for t in tables],
         "state": [t.word for t in tables],
         **(counts if any(t.counts for t in tables) else {}),
         "seconds": [f"{t.seconds:.1f}" if t.start else "" for t in tables],
-        "usual": ["" if t.usual is None else f"{t.usual:.1f}" for t in tables],
+        **(usual if any(usual["usual"]) else {}),
     }
 
 
@@ -214,7 +215,7 @@ def _height(console: Console, parts: Iterable[RenderableType]) -> int:
 
 
 def _is_whole(console: Console, part: RenderableType) -> bool:
-    """Whether a part's lines are left as long as they are: commands, to be copied, and all where there is no terminal."""
+    """Whether lines are left as long as they are: commands, to be copied, and all where there is no terminal."""
     return isinstance(part, _Whole) or (isinstance(part, _Line) and not console.is_terminal)
 
 

@@ -1,7 +1,8 @@
-"""A run of a workspace, through databricks-sdk: all its tasks, the output of those that failed, the good run before it."""
+"""A run of a workspace, through databricks-sdk: all its tasks, the output of what failed, the good run before it."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from monitor.graph import cycle
 from monitor.problem import ProblemsError, UsageError
 from monitor.run import Run, Task, read_run
 from monitor.run_log import Load, levels_of, loads_of, query, quoted, targets_of
+from monitor.text import first_line
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -25,7 +27,7 @@ _CREDENTIALS = (
     "set DATABRICKS_CONFIG_PROFILE to a profile of the Databricks CLI, or DATABRICKS_HOST and DATABRICKS_TOKEN"
 )
 _REQUEST_SECONDS = 30
-_RETRY_SECONDS = 30  # a person waits for this, at night
+_RETRY_SECONDS = 15  # a person waits for this, at night
 _STATEMENT_SECONDS = 120
 _LOOKED_AT = 100  # earlier runs, to find a good one
 _AT_ONCE = 8
@@ -69,6 +71,7 @@ def _client(url: str) -> WorkspaceClient:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.config import Config
 
+    logging.getLogger("databricks.sdk").addHandler(logging.NullHandler())  # its warnings are not for the one who reads
     try:
         config = Config(
             product="laketasks-monitor",
@@ -78,7 +81,7 @@ def _client(url: str) -> WorkspaceClient:
         )
         client = WorkspaceClient(config=config)
     except Exception as error:  # ValueError and whatever a provider of credentials raises
-        said = str(error).partition("Config:")[0].partition("https:")[0].strip(" .,")
+        said = str(error).partition(" Config:")[0].partition("https:")[0].strip(" .,")
         said = re.sub(r", please check$", "", said)
         raise ProblemsError([f"no workspace to ask ({_harmless(said)}); {_CREDENTIALS}"]) from None
     ours, theirs = urlsplit(client.config.host or "").hostname, urlsplit(url).hostname
@@ -118,7 +121,7 @@ def _problems(client: WorkspaceClient, what: str) -> Iterator[None]:
 
 def _said(error: BaseException, client: WorkspaceClient) -> str:
     """The first line of a message, without anything secret that stands in the configuration."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    line = first_line(str(error)).partition(" Config: ")[0].rstrip(".") or type(error).__name__
     config = client.config
     for secret in (config.token, config.password, config.client_secret, config.azure_client_secret):
         line = line.replace(secret, "***") if secret else line
@@ -126,7 +129,7 @@ def _said(error: BaseException, client: WorkspaceClient) -> str:
 
 
 def _harmless(text: str) -> str:
-    return re.sub(r"(?i)\b(dapi|dose|dkea|eyJ|Bearer\s+)[\w.~+/=-]{8,}", "***", text)
+    return re.sub(r"(?i)(\bBearer\s+)?\b(dapi|dose|dkea|eyJ)[\w.~+/=-]{8,}|\bBearer\s+\S{8,}", "***", text)
 
 
 def _get(client: WorkspaceClient, run_id: int) -> Mapping[str, Any]:
