@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ exit code: 0 nothing failed (so far), 1 something failed or the run cannot be sh
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 0 nothing failed, 1 something did or cannot be shown, 2 the command line is wrong."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name may hold what this terminal cannot show
     try:
         return _monitor(options)
     except UsageError as error:

@@ -45,18 +45,18 @@ def collect(file: Path) -> Evidence:
         return Evidence(run=run, now=_now(file, run), without_log=alone, outputs=_outputs(file, run))
     good = _good(workspace, file, run)
     loads, problem = _loads(workspace, run, good)
-    ended = run if not run.going_on or _is_alive(workspace, file) else None
-    notes = () if ended else (_killed(file),)
+    killed = run.going_on and not _is_alive(workspace, file)
     return Evidence(
         run=run,
-        now=_now(file, run, alive=ended is not None),
+        now=_now(file, run, killed=killed),
         good=good,
         loads=loads,
         without_log=problem,
+        killed=killed,
         outputs=_outputs(file, run),
         logs={task.key: str(_log(file, task)) for task in run.tasks if task.output and _log(file, task).is_file()},
         again=tuple(_again(workspace, run)),
-        notes=notes,
+        notes=("the record is as it was when localjobs was killed",) if killed else (),
     )
 
 
@@ -101,11 +101,11 @@ def _good(workspace: Path, file: Path, run: Run) -> Run | None:
     return None
 
 
-def _now(file: Path, run: Run, *, alive: bool = True) -> int:
+def _now(file: Path, run: Run, *, killed: bool = False) -> int:
     """When the record was true: while the run goes on it is this moment."""
     if not run.going_on:
         return max(run.end, run.start)
-    return int((time.time() if alive else file.stat().st_mtime) * 1000)
+    return int((file.stat().st_mtime if killed else time.time()) * 1000)
 
 
 def _is_alive(workspace: Path, file: Path) -> bool:
@@ -119,12 +119,6 @@ def _is_alive(workspace: Path, file: Path) -> bool:
     except (OSError, ValueError, OverflowError):
         return False
     return True
-
-
-def _killed(file: Path) -> str:
-    return (
-        f"the record says that the run goes on, but no localjobs works at it: it was killed ({file} is as it was then)"
-    )
 
 
 def _loads(workspace: Path, run: Run, good: Run | None) -> tuple[tuple[Load, ...] | None, str]:

@@ -154,7 +154,7 @@
     data.failures.forEach((failure, number) => {
       const named = failure.tasks.map((i) => taskLink(tasks[i]));
       const errors = [...new Set(failure.tasks.map((i) => tasks[i].error))];
-      const card = make("div", { class: "card" }, make("h3", {}, ...joined(named, 12)), make("p", { class: "failed" }, failure.cause));
+      const card = make("div", { class: "card" }, make("h3", {}, ...joined(named, 12)), make("p", { class: "failed" }, tasks[failure.tasks[0]].cause));
       for (const fact of failure.facts) card.append(make("p", {}, fact));
       if (failure.held) card.append(make("p", {}, failure.held));
       const whole = errors.length > 1 ? `${errors.length} different errors in full` : "full error";
@@ -191,7 +191,7 @@
     if (t.start !== null) say("time", `${at(t.start)} to ${t.end === null ? "now" : at(t.end)}, ${duration(t.seconds)} ${usual(t) && `(${usual(t)})`}`);
     if (t.earlier.length) say("attempts", `${t.attempt}; before: ` + t.earlier.map(([s, e, word]) => `${word} after ${duration((e - s) / 1000)}`).join(", "));
     say("last loaded", t.last_loaded, t.row_changed && "; its row has changed since then");
-    say("rows", Object.entries(t.counts).map(([name, n]) => `${data.heads[name] ? name.replace("_", " ") : name} ${whole.format(n)}`).join(", "));
+    say("rows", Object.entries(t.counts).filter(([name, n]) => n || name === "read").map(([name, n]) => `${name.replaceAll("_", " ")} ${whole.format(n)}`).join(", "));
     say("watermark", t.watermark);
     say("level", String(t.level));
     const before = upstream(t.i).map((i) => taskLink(tasks[i]));

@@ -21,7 +21,7 @@ from monitor.terminal import SHORT, first_screen, held_up, path_about
 from monitor.text import duration
 
 _HERE = Path(__file__).parent
-_ERRORS = 1_000_000  # characters of all errors together
+_ERRORS = 800_000  # bytes of all errors together
 _LEAST = 600
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def page(report: Report) -> str:
         "data": _json(_document(report)),
     }
     text = re.sub(r"\[\[([\w-]+)\]\]", lambda match: parts[match[1]], _source("page.html"))
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair has no bytes
 
 
 def _source(name: str) -> str:
@@ -52,8 +52,8 @@ def _hash(text: str) -> str:
 
 
 def _json(document: object) -> str:
-    """JSON that is also harmless inside a script element; a lone surrogate stays an escape."""
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    """JSON that is also harmless inside a script element."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -92,7 +92,6 @@ def _document(report: Report) -> dict[str, object]:
         "failures": [
             {
                 "tasks": [place[key] for key in failure.keys],
-                "cause": failure.cause,
                 "facts": failure.facts,
                 "held": held_up(failure),
             }
@@ -159,10 +158,12 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
 
 def _shortened(errors: list[str]) -> list[str]:
     """The texts whole, unless there are so many that the page would not be one that travels."""
-    room = max(_LEAST, _ERRORS // max(1, len(errors)))
-    if sum(map(len, errors)) <= _ERRORS:
+    bytes_of = [len(_json(text).encode("utf-8", "replace")) for text in errors]
+    if sum(bytes_of) <= _ERRORS:
         return errors
-    return [text if len(text) <= room else _without_middle(text, room) for text in errors]
+    room = max(_LEAST, _ERRORS // len(errors))
+    pairs = zip(errors, bytes_of, strict=True)
+    return [text if size <= room else _without_middle(text, room * len(text) // size) for text, size in pairs]
 
 
 def _without_middle(text: str, room: int) -> str:

@@ -15,6 +15,7 @@ from monitor.text import ago, duration, first_line, instant, listed, plural
 _SLOWER, _SLOWER_BY = 1.5, 5.0  # a table is slower from this ratio on, if that is at least so many seconds
 _MORE_ROWS, _FEW_ROWS = 5, 100  # rows read differ from this ratio on, unless both are few
 _SLOWEST = 5
+_LINE = 200  # characters of a cause
 _RAISED = re.compile(
     r"((?:\w+\.)*)\w*(?:Error|Exception|Interrupt|Failed|Exit)\b"
 )  # the name of an exception, [1]: its module
@@ -111,11 +112,12 @@ def report_of(evidence: Evidence) -> Report:
     tables = [task for task in tasks if task.kind == "table"]
     failed = [task for task in tasks if _counts_as_failed(task, tables)]
     failures = _failures(run, tasks, failed)
+    upstream = any(table.word.startswith("UPSTREAM") for table in tables)
     return Report(
         run=run,
         now=now,
-        verdict=_verdict(run, tables, failed),
-        bad=bool(failed) or run.state.fate == "failed" or any(t.word.startswith("UPSTREAM") for t in tables),
+        verdict=_verdict(evidence, tables, failed),
+        bad=bool(failed) or upstream or evidence.killed or run.state.fate == "failed",
         figures=_figures(run, tables, now),
         failures=failures,
         to_do=_to_do(evidence, failures, tables),
@@ -204,7 +206,8 @@ def cause_of(error: str) -> str:
     """
     raised = [line for line in error.splitlines() if _RAISED.match(line)]
     line = raised[-1].strip() if error.lstrip().startswith("Traceback") and raised else first_line(error)
-    return line.removeprefix(found[1]) if (found := _RAISED.match(line)) else line
+    line = line.removeprefix(found[1]) if (found := _RAISED.match(line)) else line
+    return line if len(line) <= _LINE else f"{line[: _LINE - 4]} ..."
 
 
 def _counts_as_failed(task: TableReport, tables: Sequence[TableReport]) -> bool:
@@ -213,17 +216,20 @@ def _counts_as_failed(task: TableReport, tables: Sequence[TableReport]) -> bool:
     return task.fate == "failed" and not (task.kind == "summary" and told)
 
 
-def _verdict(run: Run, tables: Sequence[TableReport], failed: Sequence[TableReport]) -> str:
+def _verdict(evidence: Evidence, tables: Sequence[TableReport], failed: Sequence[TableReport]) -> str:
+    run = evidence.run
     about = f"{run.layer}, run {run.run_id}"
     bad = [task for task in failed if task.kind == "table"]
     skipped = [table for table in tables if table.word.startswith("UPSTREAM")]
     if bad:
-        so_far = " so far" if run.going_on else ""
+        so_far = " before it was killed" if evidence.killed else " so far" if run.going_on else ""
         return (
             f"{about}: {len(bad)} of {plural(len(tables), 'table')} failed{so_far}: {listed([t.key for t in bad], 6)}"
         )
     if failed:
         return f"{about}: {listed([task.key for task in failed], 6)} failed"
+    if evidence.killed:
+        return f"{about} was killed before it ended"
     if run.going_on:
         return f"{about} is {run.state.word}: no table has failed so far"
     if skipped:
@@ -314,9 +320,9 @@ def _loaded(tables: Sequence[TableReport]) -> str:
 
 def _to_do(evidence: Evidence, failures: Sequence[Failure], tables: Sequence[TableReport]) -> tuple[str, ...]:
     skipped = any(table.fate == "skipped" and table.word.startswith("UPSTREAM") for table in tables)
-    if evidence.run.going_on and failures:
+    if evidence.run.going_on and failures and not evidence.killed:
         return ("mend what the errors say; the run is still going on, run again what failed when it has ended",)
-    if not failures and not skipped and evidence.run.state.fate != "failed":
+    if not failures and not skipped and not evidence.killed and evidence.run.state.fate != "failed":
         return ()
     mend = "mend what the errors say (in full below); nothing of a failed load was written"
     return (*([mend] if failures else []), *evidence.again)
