@@ -15,8 +15,8 @@ class Evidence:
 
     `loads` None: the run log could not be read, and `without_log` says why. `now` (ms) is when all this was true.
     `killed`: the record says that the run goes on, and nobody works at it.
-    By task key, `outputs` are the error texts and `logs` the files of output. `again` are the commands that run again what
-    failed; `notes` are for the reader.
+    By task key, `outputs` are the error texts and `logs` the files of output. `again` are the commands that run again
+    what failed; `notes` are for the reader.
     """
 
     run: Run

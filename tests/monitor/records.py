@@ -18,7 +18,8 @@ TRACEBACK = """Traceback (most recent call last):
   File "/databricks/python/lib/python3.12/site-packages/pyspark/sql/connect/client/core.py", line 1987, in _handle
     raise convert_exception(info, status.message)
 pyspark.errors.exceptions.connect.AnalysisException: [UNRESOLVED_COLUMN.WITH_SUGGESTION] A column, variable, or \
-function parameter with name `{column}` cannot be resolved. Did you mean one of the following? [`id`, `name`]. SQLSTATE: 42703
+function parameter with name `{column}` cannot be resolved. Did you mean one \
+of the following? [`id`, `name`]. SQLSTATE: 42703
 """
 
 Element = dict[str, Any]

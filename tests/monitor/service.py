@@ -1,4 +1,4 @@
-"""A workspace on this machine: answers over HTTP as the Jobs API 2.2 and the SQL statement API do, in pages and chunks."""
+"""A workspace on this machine: answers over HTTP as Jobs API 2.2 and SQL statement API do, in pages and chunks."""
 
 from __future__ import annotations
 
