@@ -386,8 +386,8 @@ def _rows(history: History, good: str, tables: Iterable[TableReport]) -> Iterato
         load = history.of_run(table.key, good)
         if table.counts is None or load is None or not load.succeeded:
             continue
-        if bool(table.watermark_from) != bool(load.watermark_from):
-            continue  # the one read everything, the other what had arrived
+        if table.watermark_from or load.watermark_from:
+            continue  # what has arrived since the last time may be any number
         now, then = table.counts.get("read", 0), load.counts.get("read", 0)
         if max(now, then) >= _FEW_ROWS and (max(now, then) >= _MORE_ROWS * max(1, min(now, then))):
             found.append(f"rows read: {table.key} {now:,}, then {then:,}")

@@ -133,8 +133,9 @@ def test_what_is_new_since_the_last_good_run() -> None:
     assert report.compared.startswith("run 70 of 2026-02-02")
 
 
-def test_rows_of_an_incremental_load_are_not_compared_with_a_full_one() -> None:
-    log = (load("a", 90_000, run_id=70, start=-DAY), load("a", 12, watermark_from="2026-02-01"))
+@pytest.mark.parametrize(("then", "now"), [("", "2026-02-02"), ("2026-02-01", "2026-02-02"), ("2026-02-01", "")])
+def test_rows_of_an_incremental_load_may_be_any_number(then: str, now: str) -> None:
+    log = (load("a", 90_000, run_id=70, start=-DAY, watermark_from=then), load("a", 12, watermark_from=now))
     assert report_of(evidence(record(element("a")), good=good(element("a")), loads=log)).changes == ()
 
 
