@@ -57,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _monitor(options: argparse.Namespace) -> int:
-    evidence = collect(options.run)
+    with Console(stderr=True).status("looking ..."):  # seen on a terminal only; a workspace may take its time
+        evidence = collect(options.run)
     report = report_of(evidence)
     console = _console()
     if options.html or options.durations:

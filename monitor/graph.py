@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -102,7 +102,3 @@ def _started(task: Task, tasks: Mapping[str, Task]) -> Iterator[Task]:
 
 def _end(task: Task, now: int) -> int:
     return task.last.end or now
-
-
-def edges(tasks: Iterable[Task]) -> int:
-    return sum(len(task.depends_on) for task in tasks)

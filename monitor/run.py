@@ -144,7 +144,7 @@ def _run(document: Mapping[str, Any], tasks: tuple[Task, ...]) -> Run:
         tasks=tasks,
         url=_link(document),
         parameters=_parameters(document),
-        repairs=len(history),
+        repairs=len({_number(item, "id") for item in history}),
         latest_repair=max((_number(item, "id") for item in history), default=0),
     )
 

@@ -27,7 +27,7 @@ _CREDENTIALS = (
     "set DATABRICKS_CONFIG_PROFILE to a profile of the Databricks CLI, or DATABRICKS_HOST and DATABRICKS_TOKEN"
 )
 _REQUEST_SECONDS = 30
-_RETRY_SECONDS = 15  # a person waits for this, at night
+_RETRY_SECONDS = 8  # a person waits for this, at night
 _STATEMENT_SECONDS = 120
 _LOOKED_AT = 100  # earlier runs, to find a good one
 _AT_ONCE = 8
@@ -114,7 +114,9 @@ def _problems(client: WorkspaceClient, what: str) -> Iterator[None]:
         raise
     except (TimeoutError, ConnectionError) as error:
         cause = error.__cause__ or error
-        raise ProblemsError([f"{what}: {host} cannot be reached: {_said(cause, client)}"]) from None
+        innermost = _said(cause, client).rpartition("Caused by ")[2].rpartition(": ")[2]
+        innermost = re.sub(r"""["']\)*$""", "", innermost)
+        raise ProblemsError([f"{what}: {host} cannot be reached: {innermost}"]) from None
     except Exception as error:  # requests, urllib3, a proxy's page instead of JSON: never a traceback
         raise ProblemsError([f"{what}: {host}: {type(error).__name__}: {_said(error, client)}"]) from None
 
@@ -125,7 +127,7 @@ def _said(error: BaseException, client: WorkspaceClient) -> str:
     config = client.config
     for secret in (config.token, config.password, config.client_secret, config.azure_client_secret):
         line = line.replace(secret, "***") if secret else line
-    return _harmless(line)[:300]
+    return _harmless(line)[:500]
 
 
 def _harmless(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,9 +234,10 @@ def test_a_host_that_does_not_answer(
         nobody.bind(("127.0.0.1", 0))
         host = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         monkeypatch.setenv("DATABRICKS_HOST", host)
+        monkeypatch.setattr(room, "_RETRY_SECONDS", 1)
         code, text = said(["77"], capsys)
     assert code == 1
-    assert f"run 77: {host} cannot be reached" in text
+    assert re.fullmatch(rf"run 77: {host} cannot be reached: \[Errno \d+\] Connection refused\n", text)
 
 
 def test_a_page_instead_of_an_answer(service: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
