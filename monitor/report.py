@@ -127,7 +127,7 @@ def report_of(evidence: Evidence) -> Report:
         path=path,
         slowest=tuple(sorted((t for t in tables if t.start), key=lambda t: -t.seconds)[:_SLOWEST]),
         tasks=tasks,
-        notes=(*evidence.notes, *_without_log(evidence)),
+        notes=(*evidence.notes, *_tried_again(tasks), *_without_log(evidence)),
     )
 
 
@@ -153,7 +153,8 @@ def _task(
 ) -> TableReport:
     attempt, load = task.last, history.of_run(task.key)
     before = history.last_success(task.key, evidence.run.start)
-    error = _error(task, load, evidence) if task.fate == "failed" else ""
+    again = attempt.number > 1 and task.fate in ("running", "waiting")
+    error = _error(task, load, evidence) if task.fate == "failed" or again else ""
     return TableReport(
         key=task.key,
         kind=task.kind,
@@ -184,16 +185,16 @@ def _task(
 
 
 def _seconds(task: Task, now: int) -> float:
-    start, end = task.last.start, task.last.end or (now if task.fate == "running" else 0)
+    start, end = task.last.start, task.last.end or (now if task.fate in ("running", "waiting") else 0)
     return (end - start) / 1000 if start and end > start else 0.0
 
 
 def _error(task: Task, load: Load | None, evidence: Evidence) -> str:
-    """The run log's, else what the task put out; with the state's message where that says something else."""
+    """The run log's, else what the task put out; with the state's message where it was not the load that ended itself."""
     logged = load.error if load and not load.succeeded else ""
     told = (logged or evidence.outputs.get(task.key, "")).strip()
-    message = task.last.state.message
-    if told and task.last.state.word == "FAILED":
+    message = task.last.state.message or (task.attempts[-2].state.message if len(task.attempts) > 1 else "")
+    if told and task.last.state.word not in ("TIMEDOUT", "CANCELED"):
         return told
     return "\n".join(text for text in (message, told) if text) or "no message, and no row in the run log"
 
@@ -231,7 +232,7 @@ def _verdict(evidence: Evidence, tables: Sequence[TableReport], failed: Sequence
     if evidence.killed:
         return f"{about} was killed before it ended"
     if run.going_on:
-        return f"{about} is {run.state.word}: no table has failed so far"
+        return f"{about}: no table has failed so far"
     if skipped:
         return f"{about}: {plural(len(skipped), 'table')} not loaded"
     if run.state.fate == "failed":
@@ -394,6 +395,15 @@ def _rows(history: History, good: str, tables: Iterable[TableReport]) -> Iterato
     yield from found[:5]
     if len(found) > 5:
         yield f"rows read: {len(found) - 5} more"
+
+
+def _tried_again(tasks: Iterable[TableReport]) -> list[str]:
+    """What has failed, though it may yet go well."""
+    return [
+        f"{task.key} has failed and is tried again (attempt {task.attempt}): {task.cause}"
+        for task in tasks
+        if task.error and task.fate in ("running", "waiting")
+    ]
 
 
 def _without_log(evidence: Evidence) -> list[str]:

@@ -148,7 +148,7 @@ def test_a_run_that_was_killed_is_not_taken_for_one_that_goes_on(
     (made / ".lock").write_text(str(os.getpid()))
     code, out, _ = said(capsys, made)
     assert code == 0
-    assert out.startswith("RUNNING  bronze_to_silver, run 77 is RUNNING: no table has failed so far")
+    assert out.startswith("RUNNING  bronze_to_silver, run 77: no table has failed so far")
     workspace(made, record(element("a"), run_id=78))
     assert "was killed" in said(capsys, made / "runs" / "77")[1]  # whoever works there is at a later run
 

@@ -154,6 +154,24 @@ def test_a_run_going_on() -> None:
     assert len(report.to_do) == 1
 
 
+def test_what_has_failed_and_is_tried_again_is_told_before_it_fails_for_good() -> None:
+    """As localjobs writes it, one element with the next attempt's number; and as the service does, one for each."""
+    waits = element("a", "waiting_for_retry", attempt_number=1, message="attempt 1: exit code 1") | {"end_time": 0}
+    first = element("b", "FAILED", message="cluster lost")
+    second = element("b", "pending", attempt_number=1)
+    document = record(waits, first, second, element("c"))
+    error = load("a", error="SourceError: no such column")
+    report = report_of(evidence(document, now=START + 9_000, loads=(error,)))
+    assert not report.bad
+    assert report.verdict == "bronze_to_silver, run 77: no table has failed so far"
+    assert report.notes == (
+        "a has failed and is tried again (attempt 2): SourceError: no such column",
+        "b has failed and is tried again (attempt 2): cluster lost",
+    )
+    assert report.tables[0].error == "SourceError: no such column"
+    assert report.tables[0].seconds == 9.0
+
+
 def test_a_run_that_failed_before_its_tasks() -> None:
     document = record(element("a", "CANCELED", seconds=0) | {"start_time": 0, "end_time": 0}, result="FAILED")
     document["state"]["state_message"] = "the workspace could not be prepared"
