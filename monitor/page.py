@@ -14,9 +14,10 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from monitor.report import Report, TableReport
+from monitor.report import Report
 from monitor.run import Run
 from monitor.run_log import COUNTS
+from monitor.table import TableReport
 from monitor.terminal import SHORT, first_screen, held_up, path_about
 from monitor.text import duration
 

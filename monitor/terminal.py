@@ -9,9 +9,11 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from monitor.failure import Failure
 from monitor.graph import Step
-from monitor.report import Failure, Report, TableReport
+from monitor.report import Report
 from monitor.run_log import COUNTS
+from monitor.table import TableReport
 from monitor.text import duration, listed, plural
 
 SHORT = {  # the counts as the run's summary heads them

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from monitor.report import Report, cause_of, report_of
+from monitor.report import Report, report_of
 from monitor.run import Run, read_run
+from monitor.table import cause_of
 from tests.monitor.records import START, TRACEBACK, element, evidence, gate, load, night, record
 
 DAY = 86_400
