@@ -20,7 +20,7 @@
       if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
       else element.setAttribute(key, value === true ? "" : String(value));
     }
-    element.append(...children.filter((child) => child !== undefined && child !== null && child !== ""));
+    element.append(...children.filter((child) => child !== undefined && child !== null && child !== false && child !== ""));
     return element;
   }
 
@@ -196,13 +196,13 @@
     say("level", String(t.level));
     const before = upstream(t.i).map((i) => taskLink(tasks[i]));
     const behind = after(t.i).map((i) => taskLink(tasks[i]));
-    say("waits for", ...joined(before, 60));
-    say("wait for it", ...joined(behind, 60));
+    say("waits for", ...joined(before, 30));
+    say("wait for it", ...joined(behind, 30));
     say("output", t.log && make("span", { class: "name" }, t.log));
     say("page", t.url && link(t.url, "this task in the workspace"));
     const close = make("button", { type: "button", onclick: () => $("task").close() }, "Close");
     const error = t.error === null ? [] : [make("pre", {}, data.errors[t.error])];
-    $("task").replaceChildren(make("div", { class: "title" }, make("h2", { id: "task-title", class: "name" }, t.key), close), make("dl", {}, ...entries), ...error);
+    $("task").replaceChildren(make("div", { class: "title" }, make("h2", { id: "task-title", class: "name" }, t.key), close), ...error, make("dl", {}, ...entries));
     hideTip();
     if (!$("task").open) $("task").showModal();
     close.focus();

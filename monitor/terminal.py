@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -40,6 +41,7 @@ def show(console: Console, report: Report) -> None:
     """Print the report, on a terminal that it does not fit through the pager: the first lines are what counts."""
     parts = [*first_screen(report), *details(report)]
     if console.is_terminal and not console.is_dumb_terminal and _height(console, parts) > console.height:
+        os.environ.setdefault("LESS", "FRX")  # colours as they are, and what was read stays on the screen
         with console.pager(styles=not console.no_color):
             _print(console, parts)
     else:

@@ -315,7 +315,10 @@ def test_one_task_in_full(opened: Opened) -> None:
             gate("gate_2", ["a"], run_if="ALL_DONE"),
             element("b", start=10, after=["gate_2"]),
         ),
-        loads=(load("a", 12, watermark_from="2026-01-01", watermark_to="2026-01-02"),),
+        loads=(
+            load("a", 9, run_id=70, start=-86_400, row_hash="one"),
+            load("a", 12, watermark_from="2026-01-01", watermark_to="2026-01-02", row_hash="one"),
+        ),
     )
     tab = opened(made)
     tab.locator("tbody button", has_text="a").first.click()
@@ -327,6 +330,7 @@ def test_one_task_in_full(opened: Opened) -> None:
         "s.t.a",
     ):
         assert part in text
+    assert not re.search("false|null|undefined|NaN", text)
     assert tab.locator("dialog a").get_attribute("href") == "https://h.example/jobs/1/runs/2"
     tab.locator("dialog button", has_text="b").click()
     assert tab.locator("dialog h2").inner_text() == "b"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 from rich.console import Console
@@ -94,11 +95,13 @@ def test_what_data_says_cannot_steer_the_terminal() -> None:
 
 def test_a_report_that_does_not_fit_goes_through_the_pager(monkeypatch: pytest.MonkeyPatch) -> None:
     paged: list[str] = []
+    monkeypatch.delenv("LESS", raising=False)
     monkeypatch.setattr("pydoc.pager", paged.append)
     output = io.StringIO()
     small = Console(file=output, width=80, height=20, force_terminal=True, _environ={})
     show(small, report_of(night(30, 1)))
     assert output.getvalue() == ""
     assert "1 of 30 tables failed" in paged[0]
+    assert os.environ["LESS"] == "FRX"
     show_first(small, report_of(night(30, 1)))
     assert "1 of 30 tables failed" in output.getvalue()
