@@ -114,7 +114,8 @@ def _to_do(evidence: Evidence, failures: Sequence[Failure], tables: Sequence[Tab
         return ("mend what the errors say; the run is still going on, run again what failed when it has ended",)
     if not failures and not skipped and not evidence.killed and evidence.run.state.fate != "failed":
         return ()
-    mend = "mend what the errors say (in full below); nothing of a failed load was written"
+    ours = all(table.target for failure in failures for table in failure.tables)  # of a notebook one cannot know
+    mend = f"mend what the errors say (in full below){'; nothing of a failed load was written' if ours else ''}"
     return (*([mend] if failures else []), *evidence.again)
 
 

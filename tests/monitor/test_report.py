@@ -173,6 +173,13 @@ def test_what_has_failed_and_is_tried_again_is_told_before_it_fails_for_good() -
     assert report.tables[0].seconds == 9.0
 
 
+def test_nothing_is_promised_of_what_a_notebook_left_behind() -> None:
+    ours = report_of(evidence(record(element("a", "FAILED"))))
+    theirs = report_of(evidence(record(element("a", "FAILED", notebook_task={"notebook_path": "/x"}))))
+    assert ours.to_do == ("mend what the errors say (in full below); nothing of a failed load was written",)
+    assert theirs.to_do == ("mend what the errors say (in full below)",)
+
+
 def test_a_run_that_failed_before_its_tasks() -> None:
     document = record(element("a", "CANCELED", seconds=0) | {"start_time": 0, "end_time": 0}, result="FAILED")
     document["state"]["state_message"] = "the workspace could not be prepared"
