@@ -1,4 +1,4 @@
-"""The demo: both days, each loaded by the generated job, then one customer's history and what to try next.
+"""The demo: both days, each loaded by the generated job, the last run as a page, then what to try next.
 
 Every step is a process of its own, started as a user would start it; what it prints is its own.
 """
@@ -19,6 +19,7 @@ from example.problem import ExampleError
 
 JOB_FILE = "resources/bronze_to_silver.job.yml"
 _MADE_BY_A_RUN = ("dev_bronze", "dev_silver", "runs")
+_PAGE = "report.html"
 _INTERRUPTED = 130
 
 Say = Callable[[str], None]
@@ -60,6 +61,7 @@ def _steps(workspace: Path, scale_factor: float | None) -> tuple[Step, ...]:
         Step(title="The job loads day 1", arguments=load),
         Step(title="Day 2 changes bronze", arguments=("example", "day", "2", *here)),
         Step(title="The job loads day 2", arguments=load),
+        Step(title="That run as a page", arguments=("monitor", str(workspace), "--html", str(workspace / _PAGE))),
     )
 
 
@@ -80,6 +82,7 @@ def _start_afresh(workspace: Path, say: Say) -> None:
     say(f"Starting afresh: removing {', '.join(_MADE_BY_A_RUN)} in {workspace} (--keep goes on with them).")
     for name in _MADE_BY_A_RUN:
         shutil.rmtree(workspace / name, ignore_errors=True)
+    (workspace / _PAGE).unlink(missing_ok=True)
 
 
 def _next_steps(workspace: Path, seconds: float) -> str:
@@ -88,6 +91,8 @@ The demo took {seconds:.0f} s. What to try next, in this checkout:
 
   a third run        finds nothing new, and writes nothing to any table of silver:
                      $ {_command(workspace)}
+  look at the run    open {workspace / _PAGE} in a browser: what waits for what, a Gantt chart, every table;
+                     `python -m monitor {workspace}` says the same in the terminal
   look around        {JOB_FILE}: the job that ran, one task per row of bundle/execution_table.yml
                      {workspace}/dev_silver: the tables (Delta), and metadata/run_log, what each load counted
                      {workspace}/runs: the record of each run, and a log per task

@@ -184,6 +184,9 @@ def test_one_customers_history_reads_as_a_person_expects(demo: Demo) -> None:
 
 def test_the_demo_says_what_to_try_next(demo: Demo) -> None:
     assert "make run" in demo.output
+    assert "open .demo/report.html in a browser" in demo.output
+    page = (demo.workspace / "report.html").read_text(encoding="utf-8")
+    assert "all 30 tables loaded" in page
     assert "fact_store_sales" in demo.output
 
 

@@ -1,0 +1,122 @@
+"""`python -m monitor`: reads the command line, finds the run, shows it. The only place that decides exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from monitor import local, workspace
+from monitor.durations import durations_of, merge, write
+from monitor.evidence import Evidence
+from monitor.page import page
+from monitor.problem import ProblemsError, UsageError
+from monitor.report import report_of
+from monitor.terminal import show, show_first
+
+_WIDTH = 200  # of what is not a terminal: a line of a log may be long
+_DESCRIPTION = """\
+Show a run of a job: what failed, what that holds up, what to do; then what is
+different from the last good run, what takes the time, every error in full and
+every table with its counts. A run may still be going on.
+"""
+_EPILOG = """\
+RUN is one of
+  DIR            a workspace of localjobs: its latest run       python -m monitor .demo
+  DIR, FILE      the folder of a run, or its record             python -m monitor .demo/runs/260301040000
+                 (a record is also what `databricks jobs get-run ID` prints)
+  ID             the id of a job's run in the workspace         python -m monitor 512389072345612
+  URL            the address of its page, or of a task's page   python -m monitor https://HOST/jobs/1/runs/2
+
+Of a workspace: credentials as for the Databricks CLI (DATABRICKS_CONFIG_PROFILE, or DATABRICKS_HOST and
+DATABRICKS_TOKEN, ...). The counts come from the run log, through the SQL warehouse that DATABRICKS_WAREHOUSE_ID
+names, else through one that is running; none is started.
+
+exit code: 0 nothing failed (so far), 1 something failed or the run cannot be shown, 2 the command line is wrong
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 0 nothing failed, 1 something did or cannot be shown, 2 the command line is wrong."""
+    options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name may hold what this terminal cannot show
+    try:
+        return _monitor(options)
+    except UsageError as error:
+        return _say(error, 2)
+    except ProblemsError as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    with Console(stderr=True).status("looking ..."):  # seen on a terminal only; a workspace may take its time
+        evidence = collect(options.run)
+    report = report_of(evidence)
+    console = _console()
+    if options.html or options.durations:
+        show_first(console, report)
+    else:
+        show(console, report)
+    if options.html:
+        text = page(report)
+        write(options.html, text)
+        console.print(f"\npage: {options.html} ({len(text.encode()) / 1000:,.0f} kB)", highlight=False, soft_wrap=True)
+    if options.durations:
+        seconds = durations_of(evidence)
+        lines = merge(options.durations, evidence.run.layer, seconds)
+        said = f"{len(seconds)} of layer {evidence.run.layer}, {lines} in all"
+        console.print(f"\ndurations: {options.durations} ({said})", highlight=False, soft_wrap=True, markup=False)
+    return int(report.bad)
+
+
+def collect(run: str) -> Evidence:
+    """Find the run that a word means and gather what is known of it."""
+    if re.match(r"https?://", run):
+        return workspace.collect(workspace.run_id_of(run), run)
+    path = Path(run)
+    if path.exists():
+        return local.collect(local.record_file(path))
+    if re.fullmatch(r"[1-9]\d{0,18}", run):
+        return workspace.collect(int(run))
+    raise UsageError([f"{run}: no such file or folder, and no run id; `python -m monitor --help` says what RUN may be"])
+
+
+def _console() -> Console:
+    """Of its own width on a terminal; elsewhere wide, and without colours whatever the environment says."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH, color_system=None)
+
+
+def _say(error: ProblemsError, code: int) -> int:
+    sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m monitor",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="what to show: a folder, a record, a run id or an address, see below"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the page: one file, for a browser, a mail, a printer"
+    )
+    parser.add_argument(
+        "--durations",
+        type=Path,
+        metavar="FILE",
+        help="put the tables' seconds into this file (bundle/durations.csv), by which the generator divides lanes",
+    )
+    return parser
