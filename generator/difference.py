@@ -102,23 +102,75 @@ class FileChange:
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[FileChange, ...]:
     """What changes between two sets of job files, texts by file name; files that say the same are left out."""
     found = []
-    for name in sorted({*old, *new}):
-        before, after = read_job(old.get(name, "")), read_job(new.get(name, ""))
+    was, now = read_jobs(old), read_jobs(new)
+    for name in sorted({*was, *now}):
+        before, after = was.get(name, _NO_JOB), now.get(name, _NO_JOB)
         lines = tuple(_lines(before, after))
         if lines:
             found.append(FileChange(file=name, before=len(before.tasks), after=len(after.tasks), lines=lines))
     return tuple(found)
 
 
-def read_job(text: str) -> JobFile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One job of one file: its own fields, its tasks by key, and their orders from the headings of the file."""
+
+    fields: Mapping[str, Any]
+    tasks: Mapping[str, Mapping[str, Any]]
+    orders: Mapping[str, int]
+
+
+def read_jobs(texts: Mapping[str, str]) -> dict[str, JobFile]:
+    """The jobs of the files, by file name; the children of a job that is split are read as a part of it."""
+    jobs = {name: _read_job(text) for name, text in texts.items()}
+    children = {name: _children(name, job, jobs) for name, job in jobs.items()}
+    held = {child for found in children.values() for child in found.values()}
+    return {
+        name: _job_file(job, {key: jobs[child] for key, child in children[name].items()})
+        for name, job in jobs.items()
+        if name not in held
+    }
+
+
+def _children(name: str, job: _Job, jobs: Mapping[str, _Job]) -> dict[str, str]:
+    """The file of each child job that a task of this job runs, by the task's key."""
+    files = {key: f"{name.removesuffix(SUFFIX)}__{key}{SUFFIX}" for key, task in job.tasks.items() if _runs_job(task)}
+    return {key: file for key, file in files.items() if file in jobs and _runs(job.tasks[key], file)}
+
+
+def _runs_job(task: Mapping[str, Any]) -> bool:
+    return isinstance(task.get("run_job_task"), Mapping)
+
+
+def _runs(task: Mapping[str, Any], file: str) -> bool:
+    return task["run_job_task"].get("job_id") == f"${{resources.jobs.{file.removesuffix(SUFFIX)}.id}}"
+
+
+def _read_job(text: str) -> _Job:
     """Read a job file back; what is not one of ours has no tasks."""
     content = parse(text, "")[0].value if text else None
     jobs = content.get("resources", {}).get("jobs", {}) if isinstance(content, dict) else {}
     job: dict[str, Any] = next(iter(jobs.values()), {})
-    orders = _orders(text)
-    every = {task["task_key"]: task for task in job.get("tasks", ())}
-    gates = {key: _depends(task) for key, task in every.items() if "condition_task" in task}
-    waits = _without_lanes({key: _through(_depends(every[key]), gates) for key in every.keys() - gates.keys()}, orders)
+    tasks = {task["task_key"]: task for task in job.get("tasks", ())}
+    fields = {name: value for name, value in job.items() if name != "tasks"}
+    return _Job(fields=fields, tasks=tasks, orders=_orders(text))
+
+
+def _job_file(job: _Job, children: Mapping[str, _Job]) -> JobFile:
+    """All tasks of a job and its children as if they were one job's: a child's first wait for what its task waits for."""
+    every = {key: task for key, task in job.tasks.items() if key not in children}
+    depends = {key: _depends(task) for key, task in job.tasks.items()}
+    orders = {key: job.orders.get(key, 0) for key in every}
+    for key, child in children.items():
+        every |= child.tasks
+        depends |= {own: _depends(task) or depends[key] for own, task in child.tasks.items()}
+        orders |= child.orders
+    between = {key: depends[key] for key, task in job.tasks.items() if "condition_task" in task}
+    for key, child in children.items():
+        awaited = frozenset[str]().union(*(_depends(task) for task in child.tasks.values()))
+        between[key] = frozenset(child.tasks.keys() - awaited)
+    behind = {on: _through(on, between) for on in {depends[key] for key in every.keys() - between.keys()}}
+    waits = _without_lanes({key: behind[depends[key]] for key in every.keys() - between.keys()}, orders)
     tasks = {
         key: JobTask(
             key=key,
@@ -128,9 +180,12 @@ def read_job(text: str) -> JobFile:
             told=_told(task),
         )
         for key, task in every.items()
-        if key not in gates and not _is_summary(task)
+        if key not in between and not _is_summary(task)
     }
-    return JobFile(tasks=tasks, told=dict(_flat({name: value for name, value in job.items() if name != "tasks"})))
+    return JobFile(tasks=tasks, told=dict(_flat(job.fields)))
+
+
+_NO_JOB = JobFile(tasks={}, told={})
 
 
 def from_folder(folder: Path) -> dict[str, str]:
@@ -282,11 +337,11 @@ def _depends(task: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(dependency["task_key"] for dependency in task.get("depends_on") or ())
 
 
-def _through(waits: frozenset[str], gates: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The tables behind the gates that a task waits for."""
-    tables = waits - gates.keys()
-    for gate in waits & gates.keys():
-        tables |= _through(gates[gate], gates)
+def _through(waits: frozenset[str], between: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The tables that a task waits for, be it by gates or child jobs in between."""
+    tables = waits - between.keys()
+    for key in waits & between.keys():
+        tables |= _through(between[key], between)
     return tables
 
 

@@ -278,13 +278,15 @@ class RunContext:
 class SummarySpec:
     """What `run_summary` is told: its run, how many tables the job loads, and the rows that were left out of it.
 
-    `skipped` maps table -> execution_pipeline that no runner is known for.
+    `skipped` maps table -> execution_pipeline that no runner is known for, `children` the task of a child job -> how
+    many tables that loads.
     """
 
     job_run_id: str
     run_log: str
     tables: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    children: dict[str, int] = field(default_factory=dict)
     full_refresh: str = ""
     override_guards: str = ""
     reconcile: str = ""
@@ -396,6 +398,13 @@ def _read_map(text: str) -> dict[str, str]:
     return value
 
 
+def _read_numbers(text: str) -> dict[str, int]:
+    value = json.loads(text)
+    if not isinstance(value, dict) or not all(type(v) is int for v in value.values()):
+        raise ValueError(f"expected a JSON object of whole numbers, found {text!r}")
+    return value
+
+
 def _read_flag(text: str) -> bool:
     return _flag({"true": True, "false": False}.get(text.lower(), text))
 
@@ -406,5 +415,6 @@ _READERS: dict[str, Callable[[str], object]] = {
     "bool": _read_flag,
     "tuple[str, ...]": _read_names,
     "dict[str, str]": _read_map,
+    "dict[str, int]": _read_numbers,
     "CdcSourceConfig": _read_config,
 }
