@@ -143,7 +143,7 @@ def _runs_job(task: Mapping[str, Any]) -> bool:
 
 
 def _runs(task: Mapping[str, Any], file: str) -> bool:
-    return task["run_job_task"].get("job_id") == f"${{resources.jobs.{file.removesuffix(SUFFIX)}.id}}"
+    return bool(task["run_job_task"].get("job_id") == f"${{resources.jobs.{file.removesuffix(SUFFIX)}.id}}")
 
 
 def _read_job(text: str) -> _Job:
@@ -157,7 +157,7 @@ def _read_job(text: str) -> _Job:
 
 
 def _job_file(job: _Job, children: Mapping[str, _Job]) -> JobFile:
-    """All tasks of a job and its children as if they were one job's: a child's first wait for what its task waits for."""
+    """All tasks of a job and its children as if they were one job's: the first of a child wait for what that does."""
     every = {key: task for key, task in job.tasks.items() if key not in children}
     depends = {key: _depends(task) for key, task in job.tasks.items()}
     orders = {key: job.orders.get(key, 0) for key in every}

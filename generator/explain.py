@@ -109,7 +109,7 @@ def _waits(plan: Plan, job: Plan, task: Task, entry: Entry, built: Build, lineag
     if on and isinstance(job.task(on[0]).action, Gate):
         yield _line(f"  {on[0]}", _list([dependency.task_key for dependency in job.task(on[0]).waits.on]))
     if on and plan.at_once and job.task(on[0]).order == task.order and not isinstance(job.task(on[0]).action, Gate):
-        yield _line("because", f"max_parallel_tasks: {plan.at_once}, and it comes next in its lane of order {task.order}")
+        yield _line("because", f"max_parallel_tasks: {plan.at_once}, and it comes next in a lane of order {task.order}")
     elif on:
         known = [task_key(maker, built.context) for _, maker in lineage.waits(entry)]
         yield _line("because", _because(plan, entry, known))

@@ -231,7 +231,7 @@ def _on(keys: Iterable[str]) -> tuple[Dependency, ...]:
 
 
 def _limits(plan: Plan, context: Context) -> list[Problem]:
-    if MANY_EDGES < plan.edges and len(plan.tasks) <= MAX_TASKS:
+    if plan.edges > MANY_EDGES and len(plan.tasks) <= MAX_TASKS:
         what = f"layer {plan.layer} has {plan.edges:,} edges, which the bundle's CLI takes long to read"
         return [context.settings.problem(("layers", plan.layer), what, "set edges: gate for it", "warning")]
     return []

@@ -154,8 +154,9 @@ def _sentences(plan: Plan) -> list[str]:
     if len(plan.orders) > 1:
         lines.append(_START[plan.kind].format(_AFTER[plan.run_if]))
     if plan.at_once:
-        lanes = f"{_count(plan.at_once, 'task')} at once: those of an order stand in lanes, each waits for the one before."
-        lines.append("The jobs of an order run one after the other." if plan.children else lanes)
+        lanes = "those of an order stand in lanes, each waits for the one before."
+        jobs = "the jobs of an order run one after the other."
+        lines.append(f"{_count(plan.at_once, 'task')} at once: {jobs if plan.children else lanes}")
     if isinstance(summary, Summary) and summary.skipped:
         lines.append(f"Left out, no runner is known: {', '.join(f'{key} ({word})' for key, word in summary.skipped)}.")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from generator.split import JobSize, split, split_plans
 from tests.generator.rows import context, entries, project, row, tables
 
 SMALL = JobSize(job=5, child=3, children=4)
+LAYER = "layers.bronze_to_silver"
 Rows = list[dict[str, object]]
 
 
@@ -82,7 +84,7 @@ def test_any_layer_is_divided_with_its_orders(
     children = [task for task in plan.tasks if isinstance(task.action, Child)]
     assert [task.task_key for task in children] == [child.part for child in plan.children]
     if lanes:  # of an order one child at a time
-        for one, other in zip(children, children[1:], strict=False):
+        for one, other in pairwise(children):
             assert one.order != other.order or [on.task_key for on in other.waits.on] == [one.task_key]
 
 
@@ -162,7 +164,7 @@ def test_explain_in_lanes(tmp_path: Path) -> None:
     built = made(tmp_path, tables(*[1] * 8), layers=layer(max_parallel_tasks=2))
     text, _ = explain(built, "t002")
     assert "  waits for  t000; run_if ALL_DONE: whether or not they succeeded\n" in text
-    assert "  because    max_parallel_tasks: 2, and it comes next in its lane of order 1\n" in text
+    assert "  because    max_parallel_tasks: 2, and it comes next in a lane of order 1\n" in text
     text, _ = explain(built, "t004")  # of the second child, which waits for the first
     assert "  waits for  order_1_1; run_if ALL_DONE" in text
 
@@ -209,12 +211,17 @@ def test_what_cannot_be_split(tmp_path: Path) -> None:
         return [sentence(problem) for problem in problems if problem.severity == "error"]
 
     assert said(tables(*[1] * 5), layers=layer(edges="lineage")) == [
-        "layers.bronze_to_silver: layer bronze_to_silver makes 6 tasks, and a job holds 5; the waits of edges: lineage "
-        "cannot be divided over several jobs; set edges: gate, or divide the rows over several layers"
+        (
+            f"{LAYER}: layer bronze_to_silver makes 6 tasks, and a job holds 5; "
+            "the waits of edges: lineage cannot be divided over several jobs; "
+            "set edges: gate, or divide the rows over several layers"
+        )
     ]
     assert said(tables(*range(1, 7))) == [
-        "layers.bronze_to_silver: layer bronze_to_silver takes 6 child jobs, and its parent holds 5 tasks; "
-        "divide the rows over several layers"
+        (
+            f"{LAYER}: layer bronze_to_silver takes 6 child jobs, and its parent holds 5 tasks; "
+            "divide the rows over several layers"
+        )
     ]
     roomy = JobSize(job=6, child=1, children=4)
     assert said(tables(*[1] * 5), JobSize(job=5, child=1, children=4))[-1] == (
@@ -224,8 +231,10 @@ def test_what_cannot_be_split(tmp_path: Path) -> None:
     assert said(tables(*[1] * 5), roomy) == []
     rows = [*tables(*[1] * 5), row(layer="bronze_to_silver__order_1_2", dst_schema="other")]
     assert said(rows) == [
-        "layers.bronze_to_silver__order_1_2: layer bronze_to_silver__order_1_2 is named like a child job of layer "
-        "bronze_to_silver; rename the layer"
+        (
+            f"{LAYER}__order_1_2: layer bronze_to_silver__order_1_2 "
+            "is named like a child job of layer bronze_to_silver; rename the layer"
+        )
     ]
 
 
