@@ -38,7 +38,7 @@ def with_children(job: Job, file: Path, bundle: Bundle, above: tuple[str, ...] =
             except ProblemsError as error:
                 problems += [p if p.startswith(str(file.parent)) else f"{file}: {p}" for p in error.problems]
     if problems:
-        raise ProblemsError(problems)
+        raise ProblemsError(dict.fromkeys(problems))
     return replace(job, children=children)
 
 
