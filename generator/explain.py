@@ -102,7 +102,6 @@ def _made(read: Read, entry: Entry, built: Build) -> str:
 
 def _waits(plan: Plan, job: Plan, task: Task, entry: Entry, built: Build, lineage: Lineage) -> Iterator[str]:
     if job.part and not task.waits.on:
-        yield _line("starts with", f"{job.part}, a task of {plan.layer}")
         task, job = plan.task(job.part), plan
     on = [dependency.task_key for dependency in task.waits.on]
     yield _line("waits for", f"{_list(on)}; run_if {task.run_if}: {_AFTER[task.run_if]}" if on else "nothing")

@@ -361,7 +361,10 @@ class Run:
             return
         bad = [key for key, below in record.runs.items() if below.result_state not in SUCCEEDED]
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        why = record.state_message or f"{', '.join(bad[:3])}{more} of {len(record.runs)} tasks did not succeed"
+        why = (
+            record.state_message
+            or f"{len(bad)} of {len(record.runs)} tasks did not succeed: {', '.join(bad[:3])}{more}"
+        )
         message = f"run {record.run_id} of {record.job.key}: {why}"
         self._end_or_retry(run, "TIMEDOUT" if child.timed_out else result, message)
 

@@ -92,7 +92,7 @@ def test_a_child_gets_its_parameters_and_gives_its_result(family: Family) -> Non
     assert tasks["good"]["run_job_task"]["job_parameters"]["of"] == str(parent["run_id"])
     assert tasks["bad"]["run_job_output"] == {"run_id": failing["run_id"]}
     assert tasks["bad"]["state"]["state_message"] == (
-        f"run {failing['run_id']} of failing: fail of 2 tasks did not succeed"
+        f"run {failing['run_id']} of failing: 1 of 2 tasks did not succeed: fail"
     )
     assert tasks["good"]["cpu_seconds"] > 0
     assert (child["trigger"], parent["trigger"]) == ("RUN_JOB_TASK", "ONE_TIME")
