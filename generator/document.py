@@ -62,7 +62,7 @@ def make_document(plan: Plan, settings: Settings, bundle: Bundle, types: Types) 
     layer = settings.layer(plan.layer)
     job = _job(plan, layer, bundle)
     parameters = {parameter["name"]: f"{{{{job.parameters.{parameter['name']}}}}}" for parameter in job["parameters"]}
-    writer = _Writer(settings, layer, bundle, types, parameters)
+    writer = _Writer(settings, layer, bundle, frozenset(task_types(types)), parameters)
     shared: dict[int, list[Fields]] = {}
     return Document(plan=plan, job={**job, "tasks": [writer.task(task, shared) for task in plan.tasks]})
 
@@ -109,7 +109,7 @@ class _Writer:
     settings: Settings
     layer: LayerSettings
     bundle: Bundle
-    types: Types
+    kinds: frozenset[str]
     job_parameters: Mapping[str, str]
 
     def task(self, task: Task, shared: dict[int, list[Fields]]) -> Fields:
@@ -160,7 +160,7 @@ class _Writer:
         given = {**TASK_DEFAULTS, **self.layer.task}
         if row.execution_pipeline in self.settings.runners:
             body = self._runner_body(row)
-            if _kind(body, self.types) not in _ON_CLUSTER:
+            if _kind(body, self.kinds) not in _ON_CLUSTER:
                 given.pop("libraries", None)
             return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
         body = self._own_body(key, action.entry)
@@ -194,7 +194,7 @@ class _Writer:
 
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
-        kind = _kind(task, self.types)
+        kind = _kind(task, self.kinds)
         if any(field in task for field in _COMPUTE_FIELDS):
             return {}
         if self.layer.compute == SERVERLESS:
@@ -208,9 +208,9 @@ class _Writer:
         return {**task, "libraries": [{"whl": self.bundle.wheel}, *(task.get("libraries") or [])]}
 
 
-def _kind(task: Fields, types: Types) -> str:
+def _kind(task: Fields, kinds: frozenset[str]) -> str:
     """The field that says what the task runs."""
-    return next(field for field in task if field in task_types(types))
+    return next(field for field in task if field in kinds)
 
 
 def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:

@@ -104,7 +104,9 @@ def _lines(value: Mapping[str, Any] | list[Any], indent: str) -> list[str]:
             lines.extend(below[1:])
         return lines
     for name, item in value.items():
-        if isinstance(item, (Mapping, list)) and item:
+        if isinstance(item, str):
+            lines.append(f"{indent}{_quoted(name)}: {_quoted(item)}")
+        elif isinstance(item, (Mapping, list)) and item:
             lines.append(f"{indent}{_scalar(name)}:")
             lines.extend(_lines(item, indent + "  "))
         else:

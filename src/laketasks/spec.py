@@ -14,6 +14,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from difflib import get_close_matches
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
@@ -352,13 +353,16 @@ def _from_parameters(cls: type[_T], parameters: Mapping[str, str]) -> _T:
 
 def _given(spec: Any) -> Iterable[tuple[str, Any]]:
     """Name and value of each field that is not its default."""
-    values = ((name, getattr(spec, name), default) for name, default in _defaults(spec.__class__))
-    return ((name, value) for name, value, default in values if value != default)
+    names, read, defaults = _fields(spec.__class__)
+    values = zip(names, read(spec), defaults, strict=True)
+    return [(name, value) for name, value, default in values if value != default]
 
 
 @cache
-def _defaults(cls: type[Any]) -> tuple[tuple[str, object], ...]:
-    return tuple((f.name, _default(f)) for f in fields(cls))
+def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[object, ...]]:
+    """The names of the fields, what reads them all, and their defaults."""
+    names = tuple(f.name for f in fields(cls))
+    return names, attrgetter(*names), tuple(_default(f) for f in fields(cls))
 
 
 def _default(f: Field[Any]) -> object:
