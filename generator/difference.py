@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,9 +68,9 @@ class JobFile:
     def followers(self) -> Mapping[str, int]:
         """How many tables wait for each table."""
         counts = dict.fromkeys(self.tasks, 0)
-        for task in self.tasks.values():
-            for before in task.waits & counts.keys():
-                counts[before] += 1
+        for waits, tasks in Counter(task.waits for task in self.tasks.values()).items():
+            for before in waits & counts.keys():
+                counts[before] += tasks
         return counts
 
     @property
@@ -233,8 +234,10 @@ def _lines(before: JobFile, after: JobFile) -> Iterator[Line]:
     for key in sorted(after.tasks.keys() - before.tasks.keys(), key=lambda key: (after.tasks[key].order, key)):
         yield Line(sign="+", key=key, what=_comes(after.tasks[key], after.followers[key]))
     changed: dict[str, list[str]] = {}
-    for key in sorted(before.tasks.keys() & after.tasks.keys()):
-        for what in _changes(before, after, key):
+    both = before.tasks.keys() & after.tasks.keys()
+    staying = _Staying(frozenset(key for key in both if before.tasks[key].order == after.tasks[key].order))
+    for key in sorted(both):
+        for what in _changes(before.tasks[key], after.tasks[key], staying):
             changed.setdefault(what, []).append(key)
     for what, keys in changed.items():
         alike = len(keys) > _ALIKE
@@ -255,25 +258,33 @@ def _comes(task: JobTask, followers: int) -> str:
     return f"({task.label}){into}: {waits}, {_tables(followers)} now wait{'s' if followers == 1 else ''} for it"
 
 
-def _changes(before: JobFile, after: JobFile, key: str) -> Iterator[str]:
-    old, new = before.tasks[key], after.tasks[key]
+class _Staying:
+    """The tables that stay in their order. Tasks share few lists of waits, so each is looked at once."""
+
+    def __init__(self, keys: frozenset[str]) -> None:
+        self._keys = keys
+        self._known: dict[frozenset[str], frozenset[str]] = {}
+
+    def of(self, waits: frozenset[str]) -> frozenset[str]:
+        if waits not in self._known:
+            self._known[waits] = waits & self._keys
+        return self._known[waits]
+
+
+def _changes(old: JobTask, new: JobTask, staying: _Staying) -> Iterator[str]:
     if old.order != new.order:
         yield f"order {old.order} -> {new.order}"
     if old.run_if and new.run_if and old.run_if != new.run_if:
         yield f"run_if {old.run_if} -> {new.run_if}"
     yield from _differing(old.told, new.told)
     if old.order == new.order:
-        yield from _waits(before, after, key)
+        yield from _waits(staying.of(old.waits), staying.of(new.waits))
 
 
-def _waits(before: JobFile, after: JobFile, key: str) -> Iterator[str]:
+def _waits(old: frozenset[str], new: frozenset[str]) -> Iterator[str]:
     """Whom a table waits for otherwise than before, of those that stay in their order."""
-    stay = {
-        other
-        for other in before.tasks.keys() & after.tasks.keys()
-        if before.tasks[other].order == after.tasks[other].order
-    }
-    old, new = before.tasks[key].waits & stay, after.tasks[key].waits & stay
+    if old == new:
+        return
     for words, others in (("now waits for", new - old), ("no longer waits for", old - new)):
         if others:
             count = f" ({_tables(len(others))})" if len(others) > _LISTED else ""
@@ -339,21 +350,21 @@ def _depends(task: Mapping[str, Any]) -> frozenset[str]:
 
 def _through(waits: frozenset[str], between: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """The tables that a task waits for, be it by gates or child jobs in between."""
-    tables = waits - between.keys()
-    for key in waits & between.keys():
-        tables |= _through(between[key], between)
-    return tables
+    tables = waits.difference(between)
+    return tables.union(*(_through(between[key], between) for key in waits.intersection(between)))
 
 
 def _without_lanes(waits: Mapping[str, frozenset[str]], orders: Mapping[str, int]) -> dict[str, frozenset[str]]:
     """The tables of other orders that each task waits for, be it through a lane: a chain of tasks of one order."""
-    before = {
-        key: next((other for other in on if key in orders and orders.get(other) == orders[key]), "")
-        for key, on in waits.items()
+    alike = {(on, orders.get(key, 0)) for key, on in waits.items()}
+    neighbours = {
+        (on, order): next((other for other in on if order and orders.get(other) == order), "") for on, order in alike
     }
-    lanes = {key: frozenset(_lane(key, before)) for key in waits}
-    starts = {key: _lane(key, before)[-1] for key in waits}
-    return {key: frozenset[str]().union(*(lanes.get(other, ()) for other in waits[starts[key]])) for key in waits}
+    before = {key: neighbours[on, orders.get(key, 0)] for key, on in waits.items()}
+    lanes = {key: _lane(key, before) for key in waits}
+    starts = {key: waits[lane[-1]] for key, lane in lanes.items()}
+    whole = {on: frozenset(key for other in on for key in lanes.get(other, ())) for on in set(starts.values())}
+    return {key: whole[on] for key, on in starts.items()}
 
 
 def _lane(key: str, before: Mapping[str, str]) -> list[str]:
