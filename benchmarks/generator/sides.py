@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.generator.tables import Shape
 ROOT = Path(__file__).parents[2]
 RIVALS = ROOT / ".venv-rivals" / "bin"
 _SCRIPTS = Path(__file__).parent / "rivals"
+_LAUNCH = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,23 +44,17 @@ class Side:
 def run(commands: list[list[str]], folder: Path, seconds: float) -> Taken | str:
     """Run the commands in a folder; why they were ended, if they were. Raises SystemExit where one fails."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src"), str(folder)])}
-    wall, cpu, memory = 0.0, 0.0, 0
+    taken: list[dict[str, Any]] = []
     for command in commands:
-        began = time.monotonic()
-        with (folder / "output.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-            signal.signal(signal.SIGALRM, lambda *_, process=process: process.kill())
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            _, status, usage = os.wait4(process.pid, 0)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode == -signal.SIGKILL:
+        launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(seconds), "output.log", *command]
+        done = subprocess.run(launch, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        taken.append(json.loads(done.stdout))
+        if taken[-1]["code"] == -signal.SIGKILL:
             return f"ended after {seconds:.0f} s"
-        if process.returncode:
+        if taken[-1]["code"]:
             raise SystemExit(f"{' '.join(command)} failed:\n{(folder / 'output.log').read_text()[-3000:]}")
-        wall += time.monotonic() - began
-        cpu += usage.ru_utime + usage.ru_stime
-        memory = max(memory, usage.ru_maxrss // 1024)
+    wall, cpu = (sum(one[name] for one in taken) for name in ("wall", "cpu"))
+    memory = max(one["memory"] for one in taken)
     return Taken(wall=wall, cpu=cpu, memory=memory)
 
 
