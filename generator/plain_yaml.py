@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 _STRING = "tag:yaml.org,2002:str"
+_MOST = 10_000_000  # values, with every alias written out: whoever walks them meets each
 _SCALARS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "bool", "null", "float"))
 
 
@@ -19,7 +20,10 @@ class Place(NamedTuple):
 
 
 class NotPlainError(Exception):
-    """Raised at anything but one document of mappings, lists and scalars: a tag, a merge, a key that stands twice."""
+    """Raised at anything but one document of mappings, lists and scalars: a tag, a merge, a key that stands twice.
+
+    At aliases that make more than ten million values too.
+    """
 
 
 class PlainReader:
@@ -31,6 +35,8 @@ class PlainReader:
         self._scalars: dict[str, Any] = {}
         self._keys: dict[str, str] = {}
         self._anchors: dict[str, tuple[Any, Place | int]] = {}
+        self._sizes: dict[str, int] = {}  # of what an anchor names
+        self._size = 0
 
     def document(self) -> tuple[Any, Place | int | None]:
         """The value, and where its parts stand; None for a document that is empty. Raises NotPlainError."""
@@ -48,12 +54,12 @@ class PlainReader:
         """The value that begins with this event, and its place."""
         kind = event.__class__
         if kind is yaml.AliasEvent:
-            if event.anchor not in self._anchors:
-                raise NotPlainError
-            return self._anchors[event.anchor]
+            return self._named(event.anchor)
         if event.tag is not None:
             raise NotPlainError
         found: tuple[Any, Place | int]
+        before = self._size
+        self._size += 1
         line = event.start_mark.line + 1
         if kind is yaml.ScalarEvent:
             found = (self._scalar(event), line)
@@ -63,8 +69,14 @@ class PlainReader:
         if event.anchor is not None:
             if event.anchor in self._anchors:
                 raise NotPlainError
-            self._anchors[event.anchor] = found
+            self._anchors[event.anchor], self._sizes[event.anchor] = found, self._size - before
         return found
+
+    def _named(self, anchor: str) -> tuple[Any, Place | int]:
+        self._size += self._sizes.get(anchor, 0)
+        if anchor not in self._anchors or self._size > _MOST:
+            raise NotPlainError
+        return self._anchors[anchor]
 
     def _list(self) -> tuple[list[Any], list[Place | int]]:
         values: list[Any] = []

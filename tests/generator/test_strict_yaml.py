@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -99,9 +100,16 @@ def test_where_a_key_stands_twice_the_last_one_counts_and_both_lines_are_told() 
 
 
 def test_an_alias_of_an_alias_of_an_alias_is_not_written_out() -> None:
-    bombs = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
-    for name, before in zip("bcdefghi", "abcdefgh", strict=True):
-        bombs += f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
-    read, problems = parse(bombs, "f.yml")
+    read, problems = parse(_aliases("abcd"), "f.yml")
     assert problems == ()
-    assert read.line("i", 3) == 8  # the place of what is meant
+    assert read.line("d", 3) == 3  # the place of what is meant
+    same(by_events(_aliases("abcd")), _parse(_aliases("abcd"), "")[0])
+    with pytest.raises(NotPlainError):
+        by_events(_aliases("abcdefghi"))
+
+
+def _aliases(names: str) -> str:
+    """A list of ten, then lists of ten aliases of the one before."""
+    lines = [f"{names[0]}: &{names[0]} [x, x, x, x, x, x, x, x, x, x]\n"]
+    lines += [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise(names)]
+    return "".join(lines)
