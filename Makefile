@@ -6,7 +6,7 @@ DEMO := .demo
 SPARK_TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo generate check run test test-spark oracles lint bench bench-loaders clean
+.PHONY: help demo generate check run test test-spark oracles lint crashes bench bench-generator bench-loaders clean
 
 help:      ## this list
 	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,12 @@ bench: .venv/test.stamp    ## the measurements of benchmarks/README.md
 	@$(RUN) -m benchmarks
 bench-loaders: .venv/test.stamp  ## the loaders beside dbt's, SQLMesh's, mack's, deltalake's and textbook statements, 1 M rows
 	@$(RUN) -m benchmarks.loaders
+bench-generator: .venv/test.stamp .venv-rivals/rivals.stamp  ## the generator beside PyDABs, lakeflow-jobs-meta and dbt-factory
+	@$(RUN) -m benchmarks.generator
 clean:     ## remove the environments, the demo's workspace and what was built
-	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc $(DEMO) dist
+	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc .venv-rivals $(DEMO) dist
 
-.venv/bin/python .venv-spark/bin/python .venv-oracles/bin/python .venv-autocdc/bin/python:
+.venv/bin/python .venv-spark/bin/python .venv-oracles/bin/python .venv-autocdc/bin/python .venv-rivals/bin/python:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "laketasks needs Python 3.11 or newer with the venv module; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
 	  echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -66,4 +68,10 @@ clean:     ## remove the environments, the demo's workspace and what was built
 	@.venv-autocdc/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oracles.txt --group autocdc \
 	  $$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || echo --group jdk)
 	@.venv-autocdc/bin/python -m tests.oracles.auto_cdc fetch
+	@touch $@
+
+# Who else makes jobs from tables: for the benchmark only.
+.venv-rivals/rivals.stamp: pyproject.toml constraints-rivals.txt | .venv-rivals/bin/python
+	@echo "installing PyDABs, lakeflow-jobs-meta, dbt and dbt-factory into .venv-rivals (about 250 MB) ..."
+	@.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-rivals.txt --group rivals
 	@touch $@

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     job, _ = read(asked)
     now = datetime.now(timezone.utc)
     job, problems = checked(job, RunValues(run_id=1, job_id=1, job_name=job.name, start=now))
-    names, more = names_of(job)
+    names, more = names_of(job.tasks)
     if problems or more:
         raise SystemExit("\n".join([*problems, *more]))
     given.workspace.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
 from generator.settings import SettingsFile, check_settings, read_settings, read_variables
 from generator.source import read_rows, read_sql
+from generator.split import SIZE, JobSize, split_plans
 from generator.sql_rules import is_below
 
 _TEMPLATE = Path("templates") / "job.yml.j2"
@@ -46,10 +47,11 @@ class Build:
 
     @property
     def plans(self) -> tuple[Plan, ...]:
-        return tuple(document.plan for document in self.documents)
+        """A plan for each layer; those of child jobs stand in it."""
+        return tuple(document.plan for document in self.documents if not document.plan.part)
 
 
-def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
+def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[Problem, ...]]:
     """Make the texts, or say everything that stands in the way; warnings come with both."""
     found, problems = read_settings(options.settings, _shown(options.settings))
     if found is None:
@@ -77,15 +79,16 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     if errors(problems):
         return None, in_order(problems)
 
-    plans, limits = make_plans(entries, context)
-    problems = (*problems, *limits)
+    plans, large = make_plans(entries, context)
+    plans, too_large = split_plans(plans, context, size)
+    problems = (*problems, *large, *too_large)
     if errors(problems):
         return None, in_order(problems)
     bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
-    documents = tuple(make_document(plan, found.settings, bundle, types) for plan in plans)
+    documents = tuple(make_document(job, found.settings, bundle, types) for plan in plans for job in plan.jobs)
     problems = (*problems, *(p for document in documents for p in document_problems(document, context, types)))
     header = _header(options, found, source, root)
-    names = {f"{document.plan.layer}{SUFFIX}": document for document in documents}
+    names = {f"{document.plan.key}{SUFFIX}": document for document in documents}
     problems = (*problems, *_in_the_way(options.out, names))
     if errors(problems):
         return None, in_order(problems)

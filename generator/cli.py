@@ -186,8 +186,15 @@ def _result(made: Build, options: argparse.Namespace) -> None:
     files = {(options.out / f"{plan.layer}{SUFFIX}").as_posix(): plan for plan in made.plans}
     if options.format == "json":
         counts = [
-            {"file": file, "tables": len(p.loads), "orders": len(p.orders), "tasks": len(p.tasks), "edges": p.edges}
-            for file, p in files.items()
+            {
+                "file": file,
+                "tables": len(plan.loads),
+                "orders": len(plan.orders),
+                "tasks": sum(len(job.tasks) for job in plan.jobs),
+                "edges": plan.edges,
+                **({"children": [f"{child.key}{SUFFIX}" for child in plan.children]} if plan.children else {}),
+            }
+            for file, plan in files.items()
         ]
         sys.stdout.write(json.dumps({"files": counts}, indent=2) + "\n")
         return
@@ -195,7 +202,7 @@ def _result(made: Build, options: argparse.Namespace) -> None:
     sys.stdout.writelines(f"{file}: {figures(plan)}{',' if same else ''}{same}\n" for file, plan in files.items())
     if options.command == "generate":
         sys.stdout.writelines(
-            f"{(options.out / name).as_posix()}: removed, its layer has no rows\n" for name in made.stale
+            f"{(options.out / name).as_posix()}: removed, it has no rows any more\n" for name in made.stale
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,9 +68,9 @@ class JobFile:
     def followers(self) -> Mapping[str, int]:
         """How many tables wait for each table."""
         counts = dict.fromkeys(self.tasks, 0)
-        for task in self.tasks.values():
-            for before in task.waits & counts.keys():
-                counts[before] += 1
+        for waits, tasks in Counter(task.waits for task in self.tasks.values()).items():
+            for before in waits & counts.keys():
+                counts[before] += tasks
         return counts
 
     @property
@@ -102,23 +103,75 @@ class FileChange:
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[FileChange, ...]:
     """What changes between two sets of job files, texts by file name; files that say the same are left out."""
     found = []
-    for name in sorted({*old, *new}):
-        before, after = read_job(old.get(name, "")), read_job(new.get(name, ""))
+    was, now = read_jobs(old), read_jobs(new)
+    for name in sorted({*was, *now}):
+        before, after = was.get(name, _NO_JOB), now.get(name, _NO_JOB)
         lines = tuple(_lines(before, after))
         if lines:
             found.append(FileChange(file=name, before=len(before.tasks), after=len(after.tasks), lines=lines))
     return tuple(found)
 
 
-def read_job(text: str) -> JobFile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One job of one file: its own fields, its tasks by key, and their orders from the headings of the file."""
+
+    fields: Mapping[str, Any]
+    tasks: Mapping[str, Mapping[str, Any]]
+    orders: Mapping[str, int]
+
+
+def read_jobs(texts: Mapping[str, str]) -> dict[str, JobFile]:
+    """The jobs of the files, by file name; the children of a job that is split are read as a part of it."""
+    jobs = {name: _read_job(text) for name, text in texts.items()}
+    children = {name: _children(name, job, jobs) for name, job in jobs.items()}
+    held = {child for found in children.values() for child in found.values()}
+    return {
+        name: _job_file(job, {key: jobs[child] for key, child in children[name].items()})
+        for name, job in jobs.items()
+        if name not in held
+    }
+
+
+def _children(name: str, job: _Job, jobs: Mapping[str, _Job]) -> dict[str, str]:
+    """The file of each child job that a task of this job runs, by the task's key."""
+    files = {key: f"{name.removesuffix(SUFFIX)}__{key}{SUFFIX}" for key, task in job.tasks.items() if _runs_job(task)}
+    return {key: file for key, file in files.items() if file in jobs and _runs(job.tasks[key], file)}
+
+
+def _runs_job(task: Mapping[str, Any]) -> bool:
+    return isinstance(task.get("run_job_task"), Mapping)
+
+
+def _runs(task: Mapping[str, Any], file: str) -> bool:
+    return bool(task["run_job_task"].get("job_id") == f"${{resources.jobs.{file.removesuffix(SUFFIX)}.id}}")
+
+
+def _read_job(text: str) -> _Job:
     """Read a job file back; what is not one of ours has no tasks."""
     content = parse(text, "")[0].value if text else None
     jobs = content.get("resources", {}).get("jobs", {}) if isinstance(content, dict) else {}
     job: dict[str, Any] = next(iter(jobs.values()), {})
-    orders = _orders(text)
-    every = {task["task_key"]: task for task in job.get("tasks", ())}
-    gates = {key: _depends(task) for key, task in every.items() if "condition_task" in task}
-    waits = _without_lanes({key: _through(_depends(every[key]), gates) for key in every.keys() - gates.keys()}, orders)
+    tasks = {task["task_key"]: task for task in job.get("tasks", ())}
+    fields = {name: value for name, value in job.items() if name != "tasks"}
+    return _Job(fields=fields, tasks=tasks, orders=_orders(text))
+
+
+def _job_file(job: _Job, children: Mapping[str, _Job]) -> JobFile:
+    """All tasks of a job and its children as if they were one job's: the first of a child wait for what that does."""
+    every = {key: task for key, task in job.tasks.items() if key not in children}
+    depends = {key: _depends(task) for key, task in job.tasks.items()}
+    orders = {key: job.orders.get(key, 0) for key in every}
+    for key, child in children.items():
+        every |= child.tasks
+        depends |= {own: _depends(task) or depends[key] for own, task in child.tasks.items()}
+        orders |= child.orders
+    between = {key: depends[key] for key, task in job.tasks.items() if "condition_task" in task}
+    for key, child in children.items():
+        awaited = frozenset[str]().union(*(_depends(task) for task in child.tasks.values()))
+        between[key] = frozenset(child.tasks.keys() - awaited)
+    behind = {on: _through(on, between) for on in {depends[key] for key in every.keys() - between.keys()}}
+    waits = _without_lanes({key: behind[depends[key]] for key in every.keys() - between.keys()}, orders)
     tasks = {
         key: JobTask(
             key=key,
@@ -128,9 +181,12 @@ def read_job(text: str) -> JobFile:
             told=_told(task),
         )
         for key, task in every.items()
-        if key not in gates and not _is_summary(task)
+        if key not in between and not _is_summary(task)
     }
-    return JobFile(tasks=tasks, told=dict(_flat({name: value for name, value in job.items() if name != "tasks"})))
+    return JobFile(tasks=tasks, told=dict(_flat(job.fields)))
+
+
+_NO_JOB = JobFile(tasks={}, told={})
 
 
 def from_folder(folder: Path) -> dict[str, str]:
@@ -178,8 +234,10 @@ def _lines(before: JobFile, after: JobFile) -> Iterator[Line]:
     for key in sorted(after.tasks.keys() - before.tasks.keys(), key=lambda key: (after.tasks[key].order, key)):
         yield Line(sign="+", key=key, what=_comes(after.tasks[key], after.followers[key]))
     changed: dict[str, list[str]] = {}
-    for key in sorted(before.tasks.keys() & after.tasks.keys()):
-        for what in _changes(before, after, key):
+    both = before.tasks.keys() & after.tasks.keys()
+    staying = _Staying(frozenset(key for key in both if before.tasks[key].order == after.tasks[key].order))
+    for key in sorted(both):
+        for what in _changes(before.tasks[key], after.tasks[key], staying):
             changed.setdefault(what, []).append(key)
     for what, keys in changed.items():
         alike = len(keys) > _ALIKE
@@ -200,25 +258,33 @@ def _comes(task: JobTask, followers: int) -> str:
     return f"({task.label}){into}: {waits}, {_tables(followers)} now wait{'s' if followers == 1 else ''} for it"
 
 
-def _changes(before: JobFile, after: JobFile, key: str) -> Iterator[str]:
-    old, new = before.tasks[key], after.tasks[key]
+class _Staying:
+    """The tables that stay in their order. Tasks share few lists of waits, so each is looked at once."""
+
+    def __init__(self, keys: frozenset[str]) -> None:
+        self._keys = keys
+        self._known: dict[frozenset[str], frozenset[str]] = {}
+
+    def of(self, waits: frozenset[str]) -> frozenset[str]:
+        if waits not in self._known:
+            self._known[waits] = waits & self._keys
+        return self._known[waits]
+
+
+def _changes(old: JobTask, new: JobTask, staying: _Staying) -> Iterator[str]:
     if old.order != new.order:
         yield f"order {old.order} -> {new.order}"
     if old.run_if and new.run_if and old.run_if != new.run_if:
         yield f"run_if {old.run_if} -> {new.run_if}"
     yield from _differing(old.told, new.told)
     if old.order == new.order:
-        yield from _waits(before, after, key)
+        yield from _waits(staying.of(old.waits), staying.of(new.waits))
 
 
-def _waits(before: JobFile, after: JobFile, key: str) -> Iterator[str]:
+def _waits(old: frozenset[str], new: frozenset[str]) -> Iterator[str]:
     """Whom a table waits for otherwise than before, of those that stay in their order."""
-    stay = {
-        other
-        for other in before.tasks.keys() & after.tasks.keys()
-        if before.tasks[other].order == after.tasks[other].order
-    }
-    old, new = before.tasks[key].waits & stay, after.tasks[key].waits & stay
+    if old == new:
+        return
     for words, others in (("now waits for", new - old), ("no longer waits for", old - new)):
         if others:
             count = f" ({_tables(len(others))})" if len(others) > _LISTED else ""
@@ -282,23 +348,23 @@ def _depends(task: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(dependency["task_key"] for dependency in task.get("depends_on") or ())
 
 
-def _through(waits: frozenset[str], gates: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The tables behind the gates that a task waits for."""
-    tables = waits - gates.keys()
-    for gate in waits & gates.keys():
-        tables |= _through(gates[gate], gates)
-    return tables
+def _through(waits: frozenset[str], between: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The tables that a task waits for, be it by gates or child jobs in between."""
+    tables = waits.difference(between)
+    return tables.union(*(_through(between[key], between) for key in waits.intersection(between)))
 
 
 def _without_lanes(waits: Mapping[str, frozenset[str]], orders: Mapping[str, int]) -> dict[str, frozenset[str]]:
     """The tables of other orders that each task waits for, be it through a lane: a chain of tasks of one order."""
-    before = {
-        key: next((other for other in on if key in orders and orders.get(other) == orders[key]), "")
-        for key, on in waits.items()
+    alike = {(on, orders.get(key, 0)) for key, on in waits.items()}
+    neighbours = {
+        (on, order): next((other for other in on if order and orders.get(other) == order), "") for on, order in alike
     }
-    lanes = {key: frozenset(_lane(key, before)) for key in waits}
-    starts = {key: _lane(key, before)[-1] for key in waits}
-    return {key: frozenset[str]().union(*(lanes.get(other, ()) for other in waits[starts[key]])) for key in waits}
+    before = {key: neighbours[on, orders.get(key, 0)] for key, on in waits.items()}
+    lanes = {key: _lane(key, before) for key in waits}
+    starts = {key: waits[lane[-1]] for key, lane in lanes.items()}
+    whole = {on: frozenset(key for other in on for key in lanes.get(other, ())) for on in set(starts.values())}
+    return {key: whole[on] for key, on in starts.items()}
 
 
 def _lane(key: str, before: Mapping[str, str]) -> list[str]:

@@ -9,12 +9,26 @@ from typing import Any
 
 from generator.jobs_api import Types, task_types
 from generator.model import Entry, Row
-from generator.plan import Dependency, Gate, Load, Plan, Summary, Task, Waits
+from generator.plan import Child, Dependency, Gate, Load, Plan, Summary, Task
 from generator.settings import ENVIRONMENT, PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
 ENVIRONMENT_VERSION = "4"
 JOB_RUN_ID = "{{job.run_id}}"
+# One run is one run over all its jobs: a child gets these from its parent. Started by itself it is a run of its own.
+_OF_THE_RUN = {"job_run_id": JOB_RUN_ID, "job_start_time": "{{job.start_time.iso_datetime}}"}
+# What starts a job, watches it and tells of it is the parent's.
+_NOT_OF_A_CHILD = (
+    "description",
+    "schedule",
+    "trigger",
+    "continuous",
+    "timeout_seconds",
+    "health",
+    "email_notifications",
+    "webhook_notifications",
+    "notification_settings",
+)
 # What a task of each type runs on; a type that is not listed needs no compute of the job.
 _ON_ENVIRONMENT = ("python_wheel_task", "spark_python_task", "dbt_task")
 _ON_CLUSTER = (*_ON_ENVIRONMENT, "notebook_task", "spark_jar_task")
@@ -40,15 +54,17 @@ class Document:
 
     @property
     def content(self) -> Fields:
-        return {"resources": {"jobs": {self.plan.layer: self.job}}}
+        return {"resources": {"jobs": {self.plan.key: self.job}}}
 
 
 def make_document(plan: Plan, settings: Settings, bundle: Bundle, types: Types) -> Document:
     """The job of one plan; a list of `depends_on` that tasks share is one object."""
-    writer = _Writer(settings, settings.layer(plan.layer), bundle, types)
-    shared: dict[Waits, list[Fields]] = {}
-    tasks = [writer.task(task, shared) for task in plan.tasks]
-    return Document(plan=plan, job={**_job(plan.layer, writer.layer, bundle), "tasks": tasks})
+    layer = settings.layer(plan.layer)
+    job = _job(plan, layer, bundle)
+    parameters = {parameter["name"]: f"{{{{job.parameters.{parameter['name']}}}}}" for parameter in job["parameters"]}
+    writer = _Writer(settings, layer, bundle, frozenset(task_types(types)), parameters)
+    shared: dict[int, list[Fields]] = {}
+    return Document(plan=plan, job={**job, "tasks": [writer.task(task, shared) for task in plan.tasks]})
 
 
 def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
@@ -70,11 +86,15 @@ def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
     )
 
 
-def _job(layer: str, settings: LayerSettings, bundle: Bundle) -> Fields:
+def _job(plan: Plan, settings: LayerSettings, bundle: Bundle) -> Fields:
     given = dict(settings.job)
-    job: Fields = {"name": layer, "max_concurrent_runs": 1, "queue": {"enabled": True}}
+    job: Fields = {"name": plan.layer, "max_concurrent_runs": 1, "queue": {"enabled": True}}
     own = [{"name": name, "default": ""} for name in JOB_PARAMETERS]
     job["parameters"] = own + list(given.pop("parameters", None) or [])
+    if plan.part:
+        given = {field: value for field, value in given.items() if field not in _NOT_OF_A_CHILD}
+        given["name"] = f"{given.get('name', plan.layer)}__{plan.part}"
+        job["parameters"] += [{"name": name, "default": value} for name, value in _OF_THE_RUN.items()]
     environments = list(given.pop("environments", None) or [])
     if settings.compute == SERVERLESS and not any(e.get("environment_key") == ENVIRONMENT for e in environments):
         spec = {"environment_version": ENVIRONMENT_VERSION, "dependencies": [bundle.wheel]}
@@ -89,15 +109,18 @@ class _Writer:
     settings: Settings
     layer: LayerSettings
     bundle: Bundle
-    types: Types
+    kinds: frozenset[str]
+    job_parameters: Mapping[str, str]
 
-    def task(self, task: Task, shared: dict[Waits, list[Fields]]) -> Fields:
+    def task(self, task: Task, shared: dict[int, list[Fields]]) -> Fields:
         fields: Fields = {"task_key": task.task_key}
         body = self._body(task)
         if description := body.pop("description", ""):
             fields["description"] = description
         if task.waits.on:
-            fields["depends_on"] = shared.setdefault(task.waits, [_dependency(d) for d in task.waits.on])
+            if id(task.waits) not in shared:
+                shared[id(task.waits)] = [_dependency(dependency) for dependency in task.waits.on]
+            fields["depends_on"] = shared[id(task.waits)]
             fields["run_if"] = task.run_if
         return {**fields, **body}
 
@@ -109,6 +132,9 @@ class _Writer:
                 "description": f"Order {action.order} starts when order {action.before} is done",
                 "condition_task": condition,
             }
+        if isinstance(action, Child):
+            given = {**self.job_parameters, **_OF_THE_RUN}
+            return {"run_job_task": {"job_id": f"${{resources.jobs.{action.key}.id}}", "job_parameters": given}}
         if isinstance(action, Summary):
             return self._summary(action)
         return self._load(task.task_key, action)
@@ -119,6 +145,7 @@ class _Writer:
             run_log=self._run_log(),
             tables=action.tables,
             skipped=dict(action.skipped),
+            children=dict(action.children),
         )
         body = _wheel_task("summarize", spec.to_parameters())
         description = "Prints what became of every table and fails when one failed"
@@ -133,7 +160,7 @@ class _Writer:
         given = {**TASK_DEFAULTS, **self.layer.task}
         if row.execution_pipeline in self.settings.runners:
             body = self._runner_body(row)
-            if _kind(body, self.types) not in _ON_CLUSTER:
+            if _kind(body, self.kinds) not in _ON_CLUSTER:
                 given.pop("libraries", None)
             return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
         body = self._own_body(key, action.entry)
@@ -145,7 +172,7 @@ class _Writer:
             job_run_id=JOB_RUN_ID,
             task_key=key,
             run_log=self._run_log(),
-            job_start_time="{{job.start_time.iso_datetime}}",
+            job_start_time=_OF_THE_RUN["job_start_time"],
             catalogs={variable: f"${{var.{variable}}}" for variable in self.settings.catalogs.values()},
         )
         row = load_spec(entry, self.settings, self.bundle).to_parameters()
@@ -167,7 +194,7 @@ class _Writer:
 
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
-        kind = _kind(task, self.types)
+        kind = _kind(task, self.kinds)
         if any(field in task for field in _COMPUTE_FIELDS):
             return {}
         if self.layer.compute == SERVERLESS:
@@ -181,9 +208,9 @@ class _Writer:
         return {**task, "libraries": [{"whl": self.bundle.wheel}, *(task.get("libraries") or [])]}
 
 
-def _kind(task: Fields, types: Types) -> str:
+def _kind(task: Fields, kinds: frozenset[str]) -> str:
     """The field that says what the task runs."""
-    return next(field for field in task if field in task_types(types))
+    return next(field for field in task if field in kinds)
 
 
 def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:

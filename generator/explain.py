@@ -49,22 +49,26 @@ def _explain(entry: Entry, built: Build, lineage: Lineage) -> str:
         f"{task_key(entry, built.context)}: {row.execution_pipeline} loads {target} from {origin or 'its own source'}",
         _line("row", f"{entry.source.number} ({entry.source.file}:{entry.source.line})"),
     ]
-    document = next((document for document in built.documents if document.plan.layer == row.layer), None)
+    plan = next((plan for plan in built.plans if plan.layer == row.layer), None)
     if not row.is_active_flag:
         lines.append(_line("left out", "is_active_flag is not true"))
-    elif document is None or not built.context.runs(row.execution_pipeline):
+    elif plan is None or not built.context.runs(row.execution_pipeline):
         lines.append(_line("left out", f"no runner {row.execution_pipeline!r}, and on_unknown_pipeline is skip"))
     else:
-        task = document.plan.task(task_key(entry, built.context))
-        lines.extend(_place(document.plan, task))
+        key = task_key(entry, built.context)
+        job = plan.holding(key)
+        document = next(document for document in built.documents if document.plan is job)
+        lines.extend(_place(plan, job, job.task(key)))
         lines.extend(_reads(entry, built, lineage))
-        lines.extend(_waits(document.plan, task, entry, built, lineage))
-        lines.extend(_fields(document, task))
+        lines.extend(_waits(plan, job, job.task(key), entry, built, lineage))
+        lines.extend(_fields(document, job.task(key)))
     return "\n".join(lines) + "\n"
 
 
-def _place(plan: Plan, task: Task) -> Iterator[str]:
+def _place(plan: Plan, job: Plan, task: Task) -> Iterator[str]:
     yield _line("job", f"{plan.layer} ({plan.layer}{SUFFIX})")
+    if job.part:
+        yield _line("child", f"{job.key} ({job.key}{SUFFIX}), which task {job.part} of the job runs")
     yield _line("order", f"{task.order} of {', '.join(map(str, plan.orders))}")
 
 
@@ -96,16 +100,24 @@ def _made(read: Read, entry: Entry, built: Build) -> str:
     return f", loaded by {task_key(read.maker, built.context)} in order {read.maker.row.execution_order}"
 
 
-def _waits(plan: Plan, task: Task, entry: Entry, built: Build, lineage: Lineage) -> Iterator[str]:
+def _waits(plan: Plan, job: Plan, task: Task, entry: Entry, built: Build, lineage: Lineage) -> Iterator[str]:
+    if job.part and not task.waits.on:
+        task, job = plan.task(job.part), plan
     on = [dependency.task_key for dependency in task.waits.on]
     yield _line("waits for", f"{_list(on)}; run_if {task.run_if}: {_AFTER[task.run_if]}" if on else "nothing")
-    if on and isinstance(plan.task(on[0]).action, Gate):
-        yield _line(f"  {on[0]}", _list([dependency.task_key for dependency in plan.task(on[0]).waits.on]))
-    if on:
+    if on and isinstance(job.task(on[0]).action, Gate):
+        yield _line(f"  {on[0]}", _list([dependency.task_key for dependency in job.task(on[0]).waits.on]))
+    if on and plan.at_once and job.task(on[0]).order == task.order and not isinstance(job.task(on[0]).action, Gate):
+        yield _line("because", f"max_parallel_tasks: {plan.at_once}, and it comes next in a lane of order {task.order}")
+    elif on:
         known = [task_key(maker, built.context) for _, maker in lineage.waits(entry)]
         yield _line("because", _because(plan, entry, known))
-    after = [other.task_key for other in plan.tasks if any(d.task_key == task.task_key for d in other.waits.on)]
+    after = _followers(job, task) or _followers(plan, plan.task(job.part))
     yield _line("before", _list(after))
+
+
+def _followers(job: Plan, task: Task) -> list[str]:
+    return [other.task_key for other in job.tasks if any(d.task_key == task.task_key for d in other.waits.on)]
 
 
 def _because(plan: Plan, entry: Entry, reads: list[str]) -> str:

@@ -82,6 +82,8 @@ def _entries(value: object, entry: str, types: Types, path: str) -> Iterator[tup
     if not isinstance(value, Mapping):
         yield path, f"expected a mapping, found {value!r}"
         return
+    if entry == "string" and all(type(below) is str for below in value.values()):
+        return
     for name, below in value.items():
         # The CLI turns the numbers and booleans of a string map into strings.
         if not (entry == "string" and isinstance(below, (bool, int, float))):

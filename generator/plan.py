@@ -52,11 +52,23 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """Run the job `key`, which loads a part of an order's tables."""
+
+    key: str
+    tables: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Say how the run went; `skipped` are (task key, execution_pipeline) of the rows that are left out."""
+    """Say how the run went; `skipped` are (task key, execution_pipeline) of the rows that are left out.
+
+    `children` are (task key, number of tables) of the tasks that run child jobs.
+    """
 
     tables: int
     skipped: tuple[tuple[str, str], ...]
+    children: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,24 +79,37 @@ class Task:
     order: int
     waits: Waits
     run_if: str
-    action: Load | Gate | Summary
+    action: Load | Gate | Child | Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The tasks of one layer's job, in the order in which they stand in its file, which is one to run them in.
 
-    With lanes no more than `at_once` of them run at the same time.
+    With lanes no more than `at_once` of them run at the same time. A layer that one job does not hold has `children`,
+    which are jobs of a `part` of it each (`split.py`).
     """
 
     layer: str
     kind: Kind
     tasks: tuple[Task, ...]
+    run_if: str
     at_once: int | None = None
+    part: str = ""
+    children: tuple[Plan, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The job's name in the bundle, and its file's."""
+        return f"{self.layer}__{self.part}" if self.part else self.layer
+
+    @property
+    def jobs(self) -> tuple[Plan, ...]:
+        return (self, *self.children)
 
     @property
     def loads(self) -> tuple[Task, ...]:
-        return tuple(task for task in self.tasks if isinstance(task.action, Load))
+        return tuple(task for job in self.jobs for task in job.tasks if isinstance(task.action, Load))
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -92,14 +117,18 @@ class Plan:
 
     @property
     def edges(self) -> int:
-        return sum(len(task.waits.on) for task in self.tasks)
+        return sum(len(task.waits.on) for job in self.jobs for task in job.tasks)
 
     def task(self, key: str) -> Task:
         return next(task for task in self.tasks if task.task_key == key)
 
+    def holding(self, key: str) -> Plan:
+        """The job of the layer that has this task."""
+        return next(job for job in self.jobs if any(task.task_key == key for task in job.tasks))
+
 
 def make_plans(entries: Iterable[Entry], context: Context) -> tuple[tuple[Plan, ...], tuple[Problem, ...]]:
-    """A plan for every layer that has active rows; the rows are checked."""
+    """A plan for every layer that has active rows, as large as it comes; the rows are checked."""
     active = sorted((e for e in entries if e.row.is_active_flag), key=lambda entry: entry.row.layer)
     plans = tuple(_plan(layer, list(rows), context) for layer, rows in groupby(active, key=lambda e: e.row.layer))
     return plans, tuple(problem for plan in plans for problem in _limits(plan, context))
@@ -118,10 +147,10 @@ def _plan(layer: str, active: Sequence[Entry], context: Context) -> Plan:
         seconds = {key: taken for (of, key), taken in context.durations.items() if of == layer}
         lanes = _Lanes(number=settings.max_parallel_tasks, seconds=seconds)
         tasks = _by_order(ordered, run_if, lanes, gates=settings.edges == "gate")
-    summary = Summary(tables=len(loads), skipped=tuple(sorted(skipped.items())))
-    last = max((task.order for task in tasks), default=0)
-    tasks.append(Task(task_key=SUMMARY_KEY, order=last, waits=_leaves(tasks), run_if="ALL_DONE", action=summary))
-    return Plan(layer=layer, kind=settings.edges, tasks=tuple(tasks), at_once=settings.max_parallel_tasks)
+    tasks.append(ending(tasks, Summary(tables=len(loads), skipped=tuple(sorted(skipped.items())))))
+    return Plan(
+        layer=layer, kind=settings.edges, tasks=tuple(tasks), run_if=run_if, at_once=settings.max_parallel_tasks
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,10 +214,16 @@ def _by_reads(loads: Mapping[str, Entry], run_if: str, lineage: Lineage) -> list
     return tasks
 
 
-def _leaves(tasks: Sequence[Task]) -> Waits:
-    """All tasks that no other waits for: when they are done, everything is."""
-    awaited = {dependency.task_key for task in tasks for dependency in task.waits.on}
-    return Waits(on=_on(task.task_key for task in tasks if task.task_key not in awaited))
+def ending(tasks: Sequence[Task], summary: Summary) -> Task:
+    """The last task: it waits for all that no other waits for, so that everything is done when they are."""
+    awaited = {dependency.task_key for waits in {task.waits for task in tasks} for dependency in waits.on}
+    leaves = on_all(task.task_key for task in tasks if task.task_key not in awaited)
+    last = max((task.order for task in tasks), default=0)
+    return Task(task_key=SUMMARY_KEY, order=last, waits=leaves, run_if="ALL_DONE", action=summary)
+
+
+def on_all(keys: Iterable[str]) -> Waits:
+    return Waits(on=_on(keys))
 
 
 def _on(keys: Iterable[str]) -> tuple[Dependency, ...]:
@@ -196,12 +231,7 @@ def _on(keys: Iterable[str]) -> tuple[Dependency, ...]:
 
 
 def _limits(plan: Plan, context: Context) -> list[Problem]:
-    path = ("layers", plan.layer)
-    if len(plan.tasks) > MAX_TASKS:
-        what = f"layer {plan.layer} makes {len(plan.tasks):,} tasks and a job holds {MAX_TASKS:,}"
-        remedy = "this version does not split a job: divide the rows over several layers"
-        return [context.settings.problem(path, what, remedy)]
-    if plan.edges > MANY_EDGES:
+    if plan.edges > MANY_EDGES and len(plan.tasks) <= MAX_TASKS:
         what = f"layer {plan.layer} has {plan.edges:,} edges, which the bundle's CLI takes long to read"
-        return [context.settings.problem(path, what, "set edges: gate for it", "warning")]
+        return [context.settings.problem(("layers", plan.layer), what, "set edges: gate for it", "warning")]
     return []

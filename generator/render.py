@@ -61,14 +61,14 @@ def render(document: Document, template: str, header: Header) -> tuple[str, str]
             source=header.source,
             settings=header.settings,
             summary=_sentences(document.plan),
-            key=document.plan.layer,
+            key=document.plan.key,
             job=job,
             tasks=_task_texts(document),
         )
     except TemplateError as error:
         return "", f"cannot be filled in: {error}"
     if not is_proven(template) and not _reads_back(text, document):
-        return "", f"what it makes of {document.plan.layer} does not read back as the job that it was given"
+        return "", f"what it makes of {document.plan.key} does not read back as the job that it was given"
     return text, "" if is_generated(text) else f"its first line is not `{MARK} ...`, by which files are known"
 
 
@@ -104,7 +104,9 @@ def _lines(value: Mapping[str, Any] | list[Any], indent: str) -> list[str]:
             lines.extend(below[1:])
         return lines
     for name, item in value.items():
-        if isinstance(item, (Mapping, list)) and item:
+        if isinstance(item, str):
+            lines.append(f"{indent}{_quoted(name)}: {_quoted(item)}")
+        elif isinstance(item, (Mapping, list)) and item:
             lines.append(f"{indent}{_scalar(name)}:")
             lines.extend(_lines(item, indent + "  "))
         else:
@@ -147,12 +149,16 @@ _AFTER = {"ALL_DONE": "are done, whether or not they succeeded", "ALL_SUCCESS": 
 def _sentences(plan: Plan) -> list[str]:
     summary = plan.tasks[-1].action
     lines = [f"{figures(plan)}."]
+    if plan.part:
+        lines.append(f"A part of {plan.layer}{SUFFIX}, which runs this job and says how it went.")
+    if plan.children:
+        lines.append("That is more tasks than a job holds, so each task here runs a job that has a part of the tables.")
     if len(plan.orders) > 1:
-        lines.append(_START[plan.kind].format(_AFTER[plan.loads[-1].run_if]))
+        lines.append(_START[plan.kind].format(_AFTER[plan.run_if]))
     if plan.at_once:
-        lines.append(
-            f"{_count(plan.at_once, 'task')} at once: those of an order stand in lanes, each waits for the one before."
-        )
+        lanes = "those of an order stand in lanes, each waits for the one before."
+        jobs = "the jobs of an order run one after the other."
+        lines.append(f"{_count(plan.at_once, 'task')} at once: {jobs if plan.children else lanes}")
     if isinstance(summary, Summary) and summary.skipped:
         lines.append(f"Left out, no runner is known: {', '.join(f'{key} ({word})' for key, word in summary.skipped)}.")
     return lines
@@ -160,7 +166,11 @@ def _sentences(plan: Plan) -> list[str]:
 
 def figures(plan: Plan) -> str:
     """Such as `30 tables in 3 orders, 214 edges`."""
-    return f"{_count(len(plan.loads), 'table')} in {_count(len(plan.orders), 'order')}, {_count(plan.edges, 'edge')}"
+    tables = f"{_count(len(plan.loads), 'table')} in {_count(len(plan.orders), 'order')}"
+    if plan.part:
+        return f"{_count(len(plan.loads), 'table')} of order {plan.orders[0]}"
+    jobs = f", {_count(len(plan.children), 'child job')}" if plan.children else ""
+    return f"{tables}{jobs}, {_count(plan.edges, 'edge')}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -201,7 +211,8 @@ def _heading(plan: Plan, task: Task, headed: set[int]) -> str:
         return ""
     headed.add(task.order)
     tables = sum(1 for load in plan.loads if load.order == task.order)
-    return f"order {task.order}: {_count(tables, 'table')}"
+    jobs = sum(1 for child in plan.children if child.tasks[0].order == task.order)
+    return f"order {task.order}: {_count(tables, 'table')}" + (f" in {_count(jobs, 'child job')}" if jobs else "")
 
 
 def generated(folder: Path, settings: str) -> dict[str, str]:

@@ -50,14 +50,14 @@ def execution_order_from_1(entry: Entry) -> Iterator[Problem]:
 
 def text_without_control(entry: Entry) -> Iterator[Problem]:
     """The CLI and the Jobs service substitute `${` and `{{` in any value, and the CLI refuses control characters."""
-    for column in COLUMNS:
-        value = getattr(entry.row, column.name)
-        texts = [value] if isinstance(value, str) else list(value) if isinstance(value, tuple) else []
-        if column.name == "cdc_source_config" and entry.built_in:
-            texts = list(_texts(entry.config.to_dict().values()))  # JSON escapes hide what the task would get
-        bad = next((found for text in texts if (found := _forbidden(text, column.name in _SEVERAL_LINES))), "")
-        if bad:
-            yield entry.problem(column.name, f"holds {bad}, which cannot travel in a job", "remove it")
+    texts = {column: list(_texts([value])) for column, value in entry.row if not isinstance(value, (bool, int))}
+    if entry.built_in:  # JSON escapes hide what the task would get
+        texts["cdc_source_config"] = list(_texts(entry.config.to_dict().values()))
+    if not _forbidden("".join([text for found in texts.values() for text in found]), several_lines=False):
+        return
+    for column, found in texts.items():
+        if bad := next((bad for text in found if (bad := _forbidden(text, column in _SEVERAL_LINES))), ""):
+            yield entry.problem(column, f"holds {bad}, which cannot travel in a job", "remove it")
 
 
 _SEVERAL_LINES = ("cdc_source_config", "comment")
@@ -80,7 +80,7 @@ def _texts(values: Iterable[object]) -> Iterator[str]:
             yield value
         elif isinstance(value, dict):
             yield from _texts([*value, *value.values()])
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             yield from _texts(value)
 
 

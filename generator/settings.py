@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -175,6 +176,7 @@ def _names(found: SettingsFile) -> Iterator[Problem]:
             )
 
 
+@lru_cache(maxsize=1 << 14)
 def identifier_problem(name: str) -> str:
     """What keeps the text from being a Unity Catalog name of a catalog, schema or table; "" when nothing does."""
     bad = sorted({c for c in name if c in " ./" or not c.isprintable()})

@@ -8,11 +8,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.columns import BY_NAME, COLUMNS
 from generator.problem import Problem, shown
 from laketasks.spec import did_you_mean
+
+if TYPE_CHECKING:
+    from generator.strict_yaml import Parsed
 
 YAML_SUFFIXES = (".yml", ".yaml")
 
@@ -57,9 +60,8 @@ def _yaml_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem,
         return (), problems
     if not isinstance(parsed.value, list):
         return (), (*problems, _not_rows(file, parsed.line()))
-    nodes = parsed.node.value
     strays = (_not_rows(file, parsed.line(i), i + 1) for i, row in enumerate(parsed.value) if not isinstance(row, dict))
-    rows = (_yaml_row(row, nodes[i], i, file) for i, row in enumerate(parsed.value) if isinstance(row, dict))
+    rows = (_yaml_row(row, parsed, i, file) for i, row in enumerate(parsed.value) if isinstance(row, dict))
     return tuple(rows), (*problems, *strays)
 
 
@@ -69,11 +71,9 @@ def _not_rows(file: str, line: int, row: int = 0) -> Problem:
     return Problem(file=file, line=line, row=row, what=what, remedy=remedy)
 
 
-def _yaml_row(row: dict[object, object], node: Any, index: int, file: str) -> RawRow:
-    line = node.start_mark.line + 1
-    lines = {key.value: key.start_mark.line + 1 for key, _ in node.value if isinstance(key.value, str)}
+def _yaml_row(row: dict[object, object], parsed: Parsed, index: int, file: str) -> RawRow:
     values = {str(column): value for column, value in row.items()}
-    return RawRow(file=file, number=index + 1, line=line, values=values, lines=lines)
+    return RawRow(file=file, number=index + 1, line=parsed.line(index), values=values, lines=parsed.lines(index))
 
 
 def _csv_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from generator.plain_yaml import NotPlainError, Place, PlainReader
 from generator.problem import Problem
 
 _C = yaml.__with_libyaml__
 _Safe: Any = yaml.CSafeLoader if _C else yaml.SafeLoader
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _MERGE = "tag:yaml.org,2002:merge"
-_STRING, _MAP, _SEQUENCE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
-_SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "bool", "null", "float")}
+_T = TypeVar("_T")
 
 
 class _Loader(_Safe):  # type: ignore[misc]
@@ -24,48 +24,61 @@ class _Loader(_Safe):  # type: ignore[misc]
         for first, entries in _Safe.yaml_implicit_resolvers.items()
     }
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._known: dict[tuple[str, object], str] = {}
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """The tag of a node; that of a scalar is the same for each that is spelled alike."""
-        if kind is not yaml.ScalarNode:
-            return super().resolve(kind, value, implicit)
-        tag = self._known.get((value, implicit))
-        if tag is None:
-            tag = self._known[value, implicit] = super().resolve(kind, value, implicit)
-        return tag
-
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A document's value and the nodes that it was made from."""
+    """A document's value, and where its parts stand."""
 
     value: Any
-    node: Any
+    place: Place | int | None
 
     def line(self, *path: object) -> int:
         """The line of the key or item at the path, or of the deepest part of it that stands in the file; from 1."""
-        node, line = self.node, 1
+        place: Place | int = self.place or 1
         for step in path:
-            found = _below(node, step)
+            found = _below(place, step)
             if found is None:
                 break
-            line, node = found
-        return line
+            place = found
+        return place if isinstance(place, int) else place.line
+
+    def lines(self, index: int) -> dict[str, int]:
+        """The line of each key of the mapping that is this item of the document's list."""
+        found = _below(self.place or 1, index)
+        below = found.below if isinstance(found, Place) and isinstance(found.below, dict) else {}
+        return {key: place if isinstance(place, int) else place.line for key, place in below.items()}
 
 
 def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
-    """Read one YAML document. Where a key stands twice the last one counts; text that is not YAML has no node."""
+    """Read one YAML document. Where a key stands twice the last one counts; text that is not YAML has no place."""
     try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            problems = tuple(_doubled(node, file)) if node is not None else ()
-            value = _constructed(loader, node) if node is not None and not _endless(problems) else None
-        finally:
-            loader.dispose()
+        return Parsed(*_read(text, lambda loader: PlainReader(loader).document())), ()
+    except (NotPlainError, yaml.YAMLError, ValueError, RecursionError):
+        return _parse(text, file)
+
+
+def _read(text: str, read: Callable[[_Loader], _T]) -> _T:
+    loader = _Loader(text)
+    try:
+        return read(loader)
+    finally:
+        loader.dispose()
+
+
+def _parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
+    """Read a document of any kind, node by node, and say what is wrong with it."""
+    problems: tuple[Problem, ...] = ()
+
+    def document(loader: _Loader) -> Parsed:
+        nonlocal problems
+        node = loader.get_single_node()
+        problems = tuple(_doubled(node, file)) if node is not None else ()
+        if node is None or any(problem.what == _ENDLESS for problem in problems):
+            return Parsed(None, None)
+        return Parsed(loader.construct_document(node), _place(node, node.start_mark.line + 1, {}))
+
+    try:
+        return _read(text, document), problems
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"not valid YAML: {error.problem or error.context}"
@@ -73,51 +86,22 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {first}"),)
-    return Parsed(value, node), problems
 
 
-class _Odd(Exception):  # noqa: N818
-    """Raised at a node that is not plain data: a merge key, a tag, a key that is no text."""
-
-
-def _constructed(loader: _Loader, node: yaml.Node) -> Any:
-    """The value: of plain data by one walk, of anything else by PyYAML, which takes three times as long."""
-    made: dict[int, Any] = {}
-
-    def value_of(node: Any) -> Any:
-        tag = node.tag
-        if tag == _STRING:
-            return node.value
-        if id(node) in made:
-            return made[id(node)]
-        if tag == _MAP and isinstance(node, yaml.MappingNode):
-            value: Any = {key_of(key): value_of(below) for key, below in node.value}
-        elif tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
-            value = [value_of(below) for below in node.value]
-        elif tag in _SCALARS:
-            value = loader.construct_object(node)
+def _place(node: Any, line: int, known: dict[int, Any]) -> Place | int:
+    """Where a node stands whose key, if it has one, stands in this line."""
+    if isinstance(node, yaml.ScalarNode):
+        return line
+    if id(node) not in known:
+        if isinstance(node, yaml.MappingNode):
+            keyed = [(key.value, below, key.start_mark.line + 1) for key, below in node.value]
+            known[id(node)] = {key: _place(n, at, known) for key, n, at in keyed if isinstance(key, str)}
         else:
-            raise _Odd
-        made[id(node)] = value
-        return value
-
-    def key_of(key: Any) -> str:
-        if key.tag != _STRING:
-            raise _Odd
-        text: str = key.value
-        return text
-
-    try:
-        return value_of(node)
-    except _Odd:
-        return loader.construct_document(node)
+            known[id(node)] = [_place(below, below.start_mark.line + 1, known) for below in node.value]
+    return Place(line, known[id(node)])
 
 
 _ENDLESS = "an alias that contains itself"
-
-
-def _endless(problems: tuple[Problem, ...]) -> bool:
-    return any(problem.what == _ENDLESS for problem in problems)
 
 
 def _doubled(root: yaml.Node, file: str) -> Iterator[Problem]:
@@ -158,11 +142,9 @@ def _children(node: Any) -> list[yaml.Node]:
     return [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else list(node.value)
 
 
-def _below(node: Any, step: object) -> tuple[int, Any] | None:
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step].start_mark.line + 1, node.value[step]
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == step:
-                return key.start_mark.line + 1, value
-    return None
+def _below(place: Place | int, step: object) -> Place | int | None:
+    if isinstance(place, int):
+        return None
+    if isinstance(place.below, dict):
+        return place.below.get(step) if isinstance(step, str) else None
+    return place.below[step] if isinstance(step, int) and step < len(place.below) else None

@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from laketasks.spec import did_you_mean
+from localjobs.job import job_id
 from localjobs.problem import ProblemsError
 
 BUNDLE_FILE = "databricks.yml"
+JOB_FILE = ".job.yml"
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 # What decides how a job runs here. References elsewhere (tags, notifications, clusters) need no value.
 _JOB_FIELDS = ("name", "parameters", "timeout_seconds")
@@ -31,10 +33,14 @@ _TASK_FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """The bundle's values for one target: `values` maps a reference such as `var.x` to what stands for it."""
+    """The bundle's values for one target: `values` maps a reference such as `var.x` to what stands for it.
+
+    `jobs` are the job files beside the one that was asked for, by the number that stands for the job's id.
+    """
 
     file: Path | None
     values: Mapping[str, Any] = field(default_factory=dict)
+    jobs: Mapping[int, Path] = field(default_factory=dict)
 
     def resolve(self, document: object, place: str = "") -> tuple[Any, list[str]]:
         """The document with every reference replaced, and the references that have no value."""
@@ -76,6 +82,8 @@ class Bundle:
     def _reason(self, name: str, within: tuple[str, ...]) -> str:
         if name in within:
             return "refers to itself"
+        if name.startswith("resources.jobs."):
+            return f"is not known here: beside the job file is no {name.split('.')[2]}{JOB_FILE}"
         if self.file is None:
             return f"has no value: there is no {BUNDLE_FILE} in the job file's folder or above it"
         if name in self.values:
@@ -89,10 +97,13 @@ def _label(value: object, number: int) -> object:
 
 def read_bundle(job_file: Path, target: str, given: Mapping[str, str]) -> Bundle:
     """The bundle around a job file: its variables' defaults, then the target's, then the given ones."""
+    jobs = {file.name.removesuffix(JOB_FILE): file for file in sorted(job_file.parent.glob(f"*{JOB_FILE}"))}
+    ids = {f"resources.jobs.{key}.id": job_id(key) for key in jobs}
+    files = {job_id(key): file for key, file in jobs.items()}
     folders = job_file.absolute().parents
     file = next((folder / BUNDLE_FILE for folder in folders if (folder / BUNDLE_FILE).is_file()), None)
     if file is None:
-        return Bundle(file=None, values={f"var.{name}": value for name, value in given.items()})
+        return Bundle(file=None, values={f"var.{name}": value for name, value in given.items()} | ids, jobs=files)
     document = read_yaml(file)
     targets = _mapping(document, "targets", file)
     if target not in targets:
@@ -111,7 +122,8 @@ def read_bundle(job_file: Path, target: str, given: Mapping[str, str]) -> Bundle
         "bundle.target": target,
         "bundle.name": _mapping(document, "bundle", file).get("name"),
     }
-    return Bundle(file=file, values={f"var.{n}": v for n, v in (variables | own | dict(given)).items()} | fixed)
+    named = {f"var.{name}": value for name, value in (variables | own | dict(given)).items()}
+    return Bundle(file=file, values=named | ids | fixed, jobs=files)
 
 
 def _mapping(document: Mapping[str, Any], name: str, file: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ OPERATORS = (
 _BODY_FIELDS = {
     "python_wheel_task": ("package_name", "entry_point", "parameters", "named_parameters"),
     "condition_task": ("left", "op", "right"),
+    "run_job_task": ("job_id", "job_parameters"),
 }
 
 
@@ -52,6 +54,14 @@ class ConditionTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobTask:
+    """A run of another job, its child; `job_parameters` go over the defaults of the child's."""
+
+    job_id: int
+    job_parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTask:
     """A task of a type that does not run here; a job may hold one as long as it is not selected."""
 
@@ -63,7 +73,7 @@ class Task:
     """One task. `timeout_seconds` 0 is none; `max_retries` -1 is without end."""
 
     task_key: str
-    body: WheelTask | ConditionTask | OtherTask
+    body: WheelTask | ConditionTask | JobTask | OtherTask
     depends_on: tuple[Dependency, ...] = ()
     run_if: str = "ALL_SUCCESS"
     timeout_seconds: int = 0
@@ -75,13 +85,26 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One job; `key` is its name in the bundle, `parameters` maps a job parameter to its value."""
+    """One job; `key` is its name in the bundle, `parameters` maps a job parameter to its value.
+
+    `children` are the jobs that its tasks run, by the task's key.
+    """
 
     key: str
     name: str
     tasks: tuple[Task, ...]
     parameters: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: int = 0
+    children: Mapping[str, Job] = field(default_factory=dict)
+
+    @property
+    def id(self) -> int:
+        return job_id(self.key)
+
+
+def job_id(key: str) -> int:
+    """A number for a job that has none until it is deployed: the same for the same key."""
+    return zlib.crc32(key.encode())
 
 
 def read_job(key: str, document: Mapping[str, Any]) -> tuple[Job | None, list[str]]:
@@ -102,7 +125,7 @@ def read_job(key: str, document: Mapping[str, Any]) -> tuple[Job | None, list[st
 
 def unsupported(job: Job) -> list[str]:
     """The tasks of a job that cannot run here."""
-    runs = " and ".join(_BODY_FIELDS)
+    runs = ", ".join(_BODY_FIELDS)
     kinds = [(task.task_key, task.body.kind) for task in job.tasks if isinstance(task.body, OtherTask)]
     return [f"task {key}: {kind} does not run here ({runs} do); choose others with --only" for key, kind in kinds]
 
@@ -141,7 +164,10 @@ def _task(number: int, entry: object, problems: list[str]) -> Task:
     )
 
 
-def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> WheelTask | ConditionTask | OtherTask:
+Body = WheelTask | ConditionTask | JobTask | OtherTask
+
+
+def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> Body:
     kinds = [name for name in entry if name.endswith("_task")]
     if len(kinds) != 1 or kinds[0] not in _BODY_FIELDS:
         return OtherTask(kind=" and ".join(kinds) or "a task without a type")
@@ -152,8 +178,9 @@ def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> WheelTas
     place = f"{place} {kinds[0]}"
     unknown = [name for name in body if name not in _BODY_FIELDS[kinds[0]]]
     problems += [f"{place}: unknown field {n}{did_you_mean(n, _BODY_FIELDS[kinds[0]])}" for n in unknown]
-    read = _wheel if kinds[0] == "python_wheel_task" else _condition
-    return read(body, place, problems)
+    if kinds[0] == "python_wheel_task":
+        return _wheel(body, place, problems)
+    return _condition(body, place, problems) if kinds[0] == "condition_task" else _run_job(body, place, problems)
 
 
 def _wheel(body: Mapping[str, Any], place: str, problems: list[str]) -> WheelTask:
@@ -177,6 +204,18 @@ def _condition(body: Mapping[str, Any], place: str, problems: list[str]) -> Cond
         op=_word(_required(body, "op", place, problems), OPERATORS, f"{place} op", problems),
         right=_required(body, "right", place, problems),
     )
+
+
+def _run_job(body: Mapping[str, Any], place: str, problems: list[str]) -> JobTask:
+    given = body.get("job_parameters") or {}
+    if not isinstance(given, dict):
+        problems.append(f"{place}: expected job_parameters as an object")
+        given = {}
+    number = _required(body, "job_id", place, problems)
+    if number and not number.isdigit():
+        problems.append(f"{place} job_id: expected a number or ${{resources.jobs.KEY.id}}, found {number!r}")
+    parameters = {str(name): _text(value) for name, value in given.items()}
+    return JobTask(job_id=int(number) if number.isdigit() else 0, job_parameters=parameters)
 
 
 def _dependencies(listed: object, place: str, problems: list[str]) -> tuple[Dependency, ...]:

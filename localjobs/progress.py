@@ -86,16 +86,17 @@ class Lines:
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
-        self._done, self._total = 0, total
+        self._done: set[int] = set()  # tasks, each once: a child job that is tried again ends its tasks again
+        self._total = total
         self._began = self._last = time.monotonic()
 
     def ended(self, run: TaskRun) -> None:
-        self._done += 1
+        self._done.add(id(run.task))
         if run.result_state == "CANCELED" and not run.start_time:
             return  # the rest of a canceled run, which its last line covers
         took = duration(run.seconds) if run.start_time else "-"
         told = f"  {first_line(run.state_message)}" if run.state_message else ""
-        counted = f"[{self._done:>{len(str(self._total))}}/{self._total}]"
+        counted = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
         self._say(f"{counted} {run.result_state:<15} {took:>6}  {run.task.task_key}{told}")
 
     def retries(self, run: TaskRun, result: str, wait: float) -> None:

@@ -11,16 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localjobs.job import ConditionTask, Job, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
 
 _WRITING_SHARE = 20  # a large record may take this part of a run's time: one twentieth
+
+
+_BY_HAND = {"trigger": "ONE_TIME"}
 
 
 @dataclass(slots=True, kw_only=True)
 class TaskRun:
     """A task in a run, as of its latest attempt. Times are milliseconds; `attempt_number` counts from 0.
 
-    `filled` is the task with its references replaced, once it has started.
+    `filled` is the task with its references replaced, once it has started; `child_run_id` is the run that it started.
     """
 
     task: Task
@@ -33,6 +36,7 @@ class TaskRun:
     start_time: int = 0
     end_time: int = 0
     outcome: str = ""
+    child_run_id: int = 0
     cpu_seconds: float = 0.0
 
     @property
@@ -45,7 +49,9 @@ class TaskRun:
         return (self.end_time - self.start_time) / 1000 if self.start_time and self.end_time else 0.0
 
     def document(self) -> dict[str, Any]:
-        """One element of `tasks` in `runs/get`; `output_path` and `cpu_seconds` are additions of ours."""
+        """One element of `tasks` in `runs/get`; additions of ours are `output_path`, `cpu_seconds` and what
+        `runs/get-output` would say of a `run_job_task`.
+        """
         task = self.task
         return {
             "run_id": self.run_id,
@@ -66,13 +72,16 @@ class TaskRun:
         if isinstance(body, ConditionTask):
             outcome = {"outcome": self.outcome} if self.outcome else {}
             return {"condition_task": {"left": body.left, "op": body.op, "right": body.right, **outcome}}
+        if isinstance(body, JobTask):
+            output = {"run_job_output": {"run_id": self.child_run_id}} if self.child_run_id else {}
+            return {"run_job_task": {"job_id": body.job_id, "job_parameters": dict(body.job_parameters)}, **output}
         if not isinstance(body, WheelTask):
             return {}
         parameters = {"parameters": list(body.parameters)} if body.parameters else {}
         named = {"named_parameters": dict(body.named_parameters)} if body.named_parameters else {}
         wheel = {"package_name": body.package_name, "entry_point": body.entry_point}
-        output = {"output_path": f"{self.task.task_key}.log"} if self.start_time else {}
-        return {"python_wheel_task": wheel | parameters | named, **output}
+        log = {"output_path": f"{self.task.task_key}.log"} if self.start_time else {}
+        return {"python_wheel_task": wheel | parameters | named, **log}
 
 
 def state(life_cycle_state: str, result_state: str, message: str) -> dict[str, str]:
@@ -83,7 +92,11 @@ def state(life_cycle_state: str, result_state: str, message: str) -> dict[str, s
 
 @dataclass(slots=True, kw_only=True)
 class RunRecord:
-    """The record of one run and the file it is kept in."""
+    """The record of one run and the file it is kept in.
+
+    `parent` is the id of the task's run that started it, 0 for a run that a person started; `children` are the records
+    of the runs that its own tasks started, by the task's key.
+    """
 
     file: Path
     run_id: int
@@ -91,6 +104,8 @@ class RunRecord:
     job: Job
     start: datetime
     defaults: Mapping[str, str] = field(default_factory=dict)
+    parent: int = 0
+    children: dict[str, RunRecord] = field(default_factory=dict)
     runs: dict[str, TaskRun] = field(init=False)
     life_cycle_state: str = "RUNNING"
     result_state: str = ""
@@ -145,7 +160,7 @@ class RunRecord:
             "run_id": self.run_id,
             "run_name": self.job.name,
             "run_type": "JOB_RUN",
-            "trigger": "ONE_TIME",
+            **({"trigger": "RUN_JOB_TASK", "trigger_info": {"run_id": self.parent}} if self.parent else _BY_HAND),
             "state": state(self.life_cycle_state, self.result_state, self.state_message),
             "start_time": start,
             "end_time": self.end_time,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from laketasks.spec import did_you_mean
-from localjobs.job import ConditionTask, Job, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
 
 _REFERENCE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _NAMESPACES = ("job", "task", "tasks")
@@ -51,9 +51,28 @@ def task_names(task: Task, run_id: int, execution_count: int, results: Mapping[s
 def checked(job: Job, values: RunValues) -> tuple[Job, list[str]]:
     """The job as its first attempts would see it, and every reference that names nothing."""
     known = values.names()
+    wrong: list[str] = []
+    _filled(job.parameters, known, wrong)
     filled = [fill(task, known | task_names(task, 0, 1, {})) for task in job.tasks]
-    problems = [f"task {task.task_key}: {problem}" for task, found in filled for problem in found]
+    problems = [f"parameters: {problem}" for problem in wrong]
+    problems += [f"task {task.task_key}: {problem}" for task, found in filled for problem in found]
     return replace(job, tasks=tuple(task for task, _ in filled)), problems
+
+
+def with_parameters(job: Job, values: RunValues) -> tuple[Job, RunValues]:
+    """The job and its run's values with the job's parameters, which may name the run."""
+    parameters = _filled(job.parameters, values.names(), [])
+    return replace(job, parameters=parameters), replace(values, parameters=parameters)
+
+
+def child_of(job: Job, task: Task, parameters: Mapping[str, str]) -> Job:
+    """The job that a task runs, with the parameters that it gets there: the parent's own win over what the task gives.
+
+    `task` has its references replaced, `parameters` are those of the parent's run.
+    """
+    child = job.children[task.task_key]
+    given = {**(task.body.job_parameters if isinstance(task.body, JobTask) else {}), **parameters}
+    return replace(child, parameters={name: given.get(name, default) for name, default in child.parameters.items()})
 
 
 def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
@@ -64,9 +83,11 @@ def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
     problems: list[str] = []
 
     def text(value: str) -> str:
-        return _REFERENCE.sub(lambda match: _value(match, names, problems), value) if "{{" in value else value
+        return _text(value, names, problems)
 
     body = task.body
+    if isinstance(body, JobTask):
+        return replace(task, body=replace(body, job_parameters=_filled(body.job_parameters, names, problems))), problems
     if isinstance(body, ConditionTask):
         return replace(task, body=replace(body, left=text(body.left), right=text(body.right))), problems
     if not isinstance(body, WheelTask):
@@ -75,9 +96,17 @@ def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
         package_name=body.package_name,
         entry_point=body.entry_point,
         parameters=tuple(text(value) for value in body.parameters),
-        named_parameters={name: text(value) for name, value in body.named_parameters.items()},
+        named_parameters=_filled(body.named_parameters, names, problems),
     )
     return replace(task, body=filled), problems
+
+
+def _filled(given: Mapping[str, str], names: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    return {name: _text(value, names, problems) for name, value in given.items()}
+
+
+def _text(value: str, names: Mapping[str, str], problems: list[str]) -> str:
+    return _REFERENCE.sub(lambda match: _value(match, names, problems), value) if "{{" in value else value
 
 
 def _value(match: re.Match[str], names: Mapping[str, str], problems: list[str]) -> str:

@@ -20,11 +20,26 @@ def report(record: RunRecord, workspace: Path) -> str:
     Where the job's summary ran, its output stands here in full and tells of the failures; else the end of each
     failed task's output does.
     """
-    failed = [r for r in record.runs.values() if r.result_state in ("FAILED", "TIMEDOUT") and not _summarizes(r)]
-    summary = list(_summary(record))
-    tails = [] if summary else [line for run in failed[:_SHOWN] for line in _tail(record, run)]
-    logs = [f"{run.result_state} {run.task.task_key}: {_log(record, run)}" for run in failed]
-    return "\n".join([*tails, *summary, *logs, *_not_run(record), _last_line(record, workspace)])
+    every = list(_records(record))
+    failed = [(of, run) for of in every for run in of.runs.values() if _failed(of, run)]
+    summary = [line for of in every for line in _summary(of)]
+    tails = [] if summary else [line for of, run in failed[:_SHOWN] for line in _tail(of, run)]
+    logs = [f"{run.result_state} {run.task.task_key}: {_log(of, run)}" for of, run in failed]
+    not_run = [line for of in every for line in _not_run(of)]
+    return "\n".join([*tails, *summary, *logs, *not_run, _last_line(record, workspace)])
+
+
+def _records(record: RunRecord) -> Iterator[RunRecord]:
+    """The run's and those of the child jobs that its tasks ran."""
+    yield record
+    for child in record.children.values():
+        yield from _records(child)
+
+
+def _failed(record: RunRecord, run: TaskRun) -> bool:
+    """Whether the task has output that tells of a failure; where it ran a child, that has it."""
+    own = run.task.task_key not in record.children and not _summarizes(run)
+    return own and run.result_state in ("FAILED", "TIMEDOUT")
 
 
 def _tail(record: RunRecord, run: TaskRun) -> list[str]:

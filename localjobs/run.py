@@ -1,4 +1,8 @@
-"""One run of a job: starts what may start, stops what takes too long, repeats what may be repeated, notes it all."""
+"""One run of a job: starts what may start, stops what takes too long, repeats what may be repeated, notes it all.
+
+A task that runs another job has a run of that, its child. One loop, the root's, drives the whole tree: processes, the
+number of tasks at once and what the person sees are the root's too.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,13 @@ from pathlib import Path
 from localjobs.condition import outcome
 from localjobs.engine import Engine
 from localjobs.graph import Order
-from localjobs.job import ConditionTask, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
 from localjobs.processes import Ended, Processes
 from localjobs.progress import Progress
 from localjobs.record import RunRecord, TaskRun
-from localjobs.references import RunValues, fill, task_names
+from localjobs.references import RunValues, child_of, fill, task_names, with_parameters
 from localjobs.runif import RUN, SUCCEEDED, run_result
+from localjobs.workspace import new_run_folder
 
 _INTERRUPT_SECONDS = 10.0
 _TICK_SECONDS = 0.25
@@ -40,6 +45,16 @@ class _Attempt:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Child:
+    """The run of another job that a task started; `timed_out` when we ended it for the task's timeout."""
+
+    run: Run
+    deadline: float
+    at_work: bool = True
+    timed_out: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class Run:
     """A run in progress. `execute` returns its result; the record says the rest."""
 
@@ -49,36 +64,109 @@ class Run:
     processes: Processes
     progress: Progress
     max_parallel: int
+    workspace: Path
     _order: Order = field(init=False)
+    _deadline: float = field(init=False)
+    _unstarted: dict[str, list[TaskRun]] = field(init=False)  # the tasks of children, until those start
     _ready: deque[str] = field(default_factory=deque)
     _retries: dict[str, float] = field(default_factory=dict)  # task_key -> when it may start again
     _attempts: dict[int, _Attempt] = field(default_factory=dict)  # by the id of its process
     _interrupts: dict[int, tuple[_Attempt, float]] = field(default_factory=dict)  # by id, with a deadline
+    _children: dict[str, _Child] = field(default_factory=dict)  # the latest of each task
     _canceled: tuple[str, str] | None = None  # the run's result and message, once it is canceled
 
     def __post_init__(self) -> None:
-        self._order = Order(self.record.job.tasks)
+        job = self.record.job
+        self._order = Order(job.tasks)
+        self._deadline = _after(job.timeout_seconds)
+        self._unstarted = {key: [TaskRun(task=task) for task in _below(child)] for key, child in job.children.items()}
 
     def execute(self) -> str:
         """Run until every task has ended; the run's result."""
-        limit = self.record.job.timeout_seconds
-        deadline = time.monotonic() + limit if limit else float("inf")
         with _interrupts_heard() as heard, selectors.DefaultSelector() as selector:
             selector.register(self.processes, selectors.EVENT_READ)
             selector.register(heard.descriptor, selectors.EVENT_READ)
-            self._judge(self._order.first())
-            while len(self._order.results) < len(self.record.runs):
-                self._start_ready()
-                self.record.write(now=not self._attempts)
-                self.progress.tick(self.record.runs.values(), time.time())
-                self._listen(selector, deadline)
+            self._begin()
+            while not self._over:
+                self._advance()
+                self._write()
+                self.progress.tick(self._shown(), time.time())
+                if self._over:
+                    break
+                for key, _ in selector.select(max(0.0, min(_TICK_SECONDS, self._due() - time.monotonic()))):
+                    if key.fileobj is self.processes:
+                        for ended in self.processes.ended():
+                            self._hear(ended)
+                self._expire(time.monotonic())
                 if heard.signals():
                     self._cancel("CANCELED", "canceled by the user")
-                if time.monotonic() >= deadline and not self._canceled:
-                    self._cancel("TIMEDOUT", f"the job's timeout of {limit} s is over")
                 if not self.engine.runs() and not self._canceled:
                     self._cancel("FAILED", f"the engine ended by itself; its output: {self.engine.log}")
-        return self._end()
+        result = self._end()
+        self.progress.tick(self._shown(), time.time())
+        return result
+
+    # --- the tree of runs ---
+
+    @property
+    def _over(self) -> bool:
+        return len(self._order.results) == len(self.record.runs)
+
+    @property
+    def _busy(self) -> int:
+        """How many processes are at work, also those of children."""
+        return len(self._attempts) + len(self._interrupts) + sum(child._busy for child in self._working())
+
+    def _working(self) -> list[Run]:
+        return [child.run for child in self._children.values() if child.at_work]
+
+    def _begin(self) -> None:
+        self._judge(self._order.first())
+
+    def _advance(self) -> None:
+        """Start what may start, until nothing more may: the end of a child lets its parent go on."""
+        self._start_ready(self.max_parallel - self._busy)
+        while self._conclude_children():
+            self._start_ready(self.max_parallel - self._busy)
+
+    def _write(self) -> None:
+        self.record.write(now=not self._attempts)
+        for child in self._working():
+            child._write()
+
+    def _shown(self) -> list[TaskRun]:
+        """The tasks of all jobs, whether or not they have started."""
+        runs = list(self.record.runs.values())
+        for key, unstarted in self._unstarted.items():
+            runs += self._children[key].run._shown() if key in self._children else unstarted
+        return runs
+
+    def _due(self) -> float:
+        """When something has to be looked at even if nothing happens."""
+        own = [self._deadline, *self._retries.values(), *(a.deadline for a in self._attempts.values())]
+        own += [at for _, at in self._interrupts.values()]
+        own += [child.deadline for child in self._children.values() if child.at_work]
+        return min([*own, *(child._due() for child in self._working())])
+
+    def _expire(self, now: float) -> None:
+        """Stop what has had its time."""
+        for number, attempt in self._attempts.items():
+            if attempt.deadline <= now:
+                limit = attempt.run.task.timeout_seconds
+                self._stop(number, attempt, "TIMEDOUT", f"stopped: its timeout of {limit} s is over")
+        for number in [n for n, (_, at) in self._interrupts.items() if at <= now]:
+            self.processes.kill(number)
+            self._interrupts[number] = (self._interrupts[number][0], float("inf"))
+        for key, child in self._children.items():
+            if child.at_work and child.deadline <= now:
+                child.timed_out, child.deadline = True, float("inf")
+                limit = self.record.runs[key].task.timeout_seconds
+                child.run._cancel("CANCELED", f"stopped: the timeout of {limit} s of task {key} is over")
+        if self._deadline <= now and not self._canceled:
+            self._deadline = float("inf")
+            self._cancel("TIMEDOUT", f"the job's timeout of {self.record.job.timeout_seconds} s is over")
+        for working in self._working():
+            working._expire(now)
 
     # --- what is next ---
 
@@ -111,20 +199,30 @@ class Run:
         run.end_time = _milliseconds()
         self.record.touch(run.task.task_key)
         self.progress.ended(run)
+        if run.task.task_key not in self._children:
+            for below in self._unstarted.get(run.task.task_key, ()):
+                below.life_cycle_state, below.result_state, below.state_message = "TERMINATED", result, message
+                self.progress.ended(below)
         return self._order.finish(run.task.task_key, result, run.outcome)
 
     def _end_task(self, run: TaskRun, result: str, message: str) -> None:
         self._judge(self._note_end(run, result, message))
 
-    def _start_ready(self) -> None:
+    def _start_ready(self, room: int) -> int:
+        """Start tasks that are ready, also those of children, while there is room; what is left of it."""
         now = time.monotonic()
         for key in [key for key, at in self._retries.items() if at <= now]:
             del self._retries[key]
             self._ready.append(key)
         if self._ready and not self._attempts:
             self.record.write(now=True)  # a task that waited for all others reads what became of them
-        while self._ready and len(self._attempts) + len(self._interrupts) < self.max_parallel:
+        while self._ready and room > 0:
+            before = len(self._attempts)
             self._start(self.record.runs[self._ready.popleft()])
+            room -= len(self._attempts) - before
+        for child in self._working():
+            room = child._start_ready(room)
+        return room
 
     # --- one attempt ---
 
@@ -140,6 +238,8 @@ class Run:
             self._decide(run, task.body)
         elif isinstance(task.body, WheelTask):
             self._start_process(run, task.body)
+        elif isinstance(task.body, JobTask):
+            self._start_child(run, task)
 
     def _decide(self, run: TaskRun, condition: ConditionTask) -> None:
         try:
@@ -150,9 +250,7 @@ class Run:
             self._end_task(run, "SUCCESS", "")
 
     def _start_process(self, run: TaskRun, body: WheelTask) -> None:
-        attempt = _Attempt(run=run, tag=f"localjobs-{run.run_id}")
-        if run.task.timeout_seconds:
-            attempt.deadline = time.monotonic() + run.task.timeout_seconds
+        attempt = _Attempt(run=run, tag=f"localjobs-{run.run_id}", deadline=_after(run.task.timeout_seconds))
         log = self._log(run)
         with log.open("a", encoding="utf-8") as output:
             output.write(header(run))
@@ -165,6 +263,33 @@ class Run:
         number = self.processes.start("localjobs.attempt:wheel", arguments, log, self._environment())
         self._attempts[number] = attempt
 
+    def _start_child(self, run: TaskRun, task: Task) -> None:
+        key, start = task.task_key, datetime.now(timezone.utc)
+        job = child_of(self.record.job, task, self.values.parameters)
+        run_id, folder = new_run_folder(self.workspace, start)
+        job, values = with_parameters(job, RunValues(run_id=run_id, job_id=job.id, job_name=job.name, start=start))
+        record = RunRecord(
+            file=folder / self.record.file.name,
+            run_id=run_id,
+            job_id=job.id,
+            job=job,
+            start=start,
+            defaults=self.record.job.children[key].parameters,
+            parent=run.run_id,
+        )
+        run.child_run_id, self.record.children[key] = run_id, record
+        child = Run(
+            record=record,
+            values=values,
+            engine=self.engine,
+            processes=self.processes,
+            progress=self.progress,
+            max_parallel=self.max_parallel,
+            workspace=self.workspace,
+        )
+        self._children[key] = _Child(run=child, deadline=_after(task.timeout_seconds))
+        child._begin()
+
     def _log(self, run: TaskRun) -> Path:
         return self.record.file.parent / f"{run.task.task_key}.log"
 
@@ -173,33 +298,21 @@ class Run:
 
     # --- what happens meanwhile ---
 
-    def _listen(self, selector: selectors.BaseSelector, deadline: float) -> None:
-        if len(self._order.results) == len(self.record.runs):
-            return
-        due = [deadline, *self._retries.values(), *(a.deadline for a in self._attempts.values())]
-        due += [at for _, at in self._interrupts.values()]
-        wait = max(0.0, min(_TICK_SECONDS, min(due) - time.monotonic()))
-        for key, _ in selector.select(wait):
-            if key.fileobj is self.processes:
-                for ended in self.processes.ended():
-                    self._hear(ended)
-        now = time.monotonic()
-        for number, attempt in self._attempts.items():
-            if attempt.deadline <= now:
-                limit = attempt.run.task.timeout_seconds
-                self._stop(number, attempt, "TIMEDOUT", f"stopped: its timeout of {limit} s is over")
-        for number in [n for n, (_, at) in self._interrupts.items() if at <= now]:
-            self.processes.kill(number)
-            self._interrupts[number] = (self._interrupts[number][0], float("inf"))
-
     def _stop(self, number: int, attempt: _Attempt, result: str, reason: str) -> None:
         attempt.stopped, attempt.reason, attempt.deadline = result, reason, float("inf")
         self.processes.kill(number)
 
     def _hear(self, ended: Ended) -> None:
+        """Take note of a process that ended, whichever run of the tree it belongs to."""
         if ended.id in self._interrupts:
             self._conclude(self._interrupts.pop(ended.id)[0])
-            return
+        elif ended.id in self._attempts:
+            self._hear_own(ended)
+        else:
+            for child in self._working():
+                child._hear(ended)
+
+    def _hear_own(self, ended: Ended) -> None:
         attempt = self._attempts.pop(ended.id)
         attempt.ended = ended
         if ended.died and self.engine.runs():
@@ -225,6 +338,37 @@ class Run:
         if by_us:
             with self._log(run).open("a", encoding="utf-8") as output:
                 output.write(f"{message}\n")
+        self._end_or_retry(run, result, message)
+
+    def _conclude_children(self) -> bool:
+        """Give the tasks whose child's run is over its result; whether there were any, here or below."""
+        concluded = False
+        for key, child in list(self._children.items()):
+            if not child.at_work:
+                continue
+            concluded |= child.run._conclude_children()
+            if child.run._over:
+                child.at_work, concluded = False, True
+                self._conclude_child(self.record.runs[key], child)
+        return concluded
+
+    def _conclude_child(self, run: TaskRun, child: _Child) -> None:
+        result = child.run._end()
+        record = child.run.record
+        run.cpu_seconds = round(run.cpu_seconds + sum(below.cpu_seconds for below in record.runs.values()), 3)
+        if result in SUCCEEDED:
+            self._end_task(run, result, "")
+            return
+        bad = [key for key, below in record.runs.items() if below.result_state not in SUCCEEDED]
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        why = (
+            record.state_message
+            or f"{len(bad)} of {len(record.runs)} tasks did not succeed: {', '.join(bad[:3])}{more}"
+        )
+        message = f"run {record.run_id} of {record.job.key}: {why}"
+        self._end_or_retry(run, "TIMEDOUT" if child.timed_out else result, message)
+
+    def _end_or_retry(self, run: TaskRun, result: str, message: str) -> None:
         if self._canceled or not may_retry(run.task, run.attempt_number, result):
             self._end_task(run, result, message)
         else:
@@ -243,10 +387,15 @@ class Run:
         """Stop what runs and end what waits; a second cancel no longer waits for the engine to be told."""
         if self._canceled:
             self._interrupts = {n: (a, min(at, time.monotonic())) for n, (a, at) in self._interrupts.items()}
+            for child in self._working():
+                child._cancel(result, message)
             return
         self._canceled = (result, message)
+        below = "FAILED" if result == "FAILED" else "CANCELED"
         for number, attempt in self._attempts.items():
-            self._stop(number, attempt, "FAILED" if result == "FAILED" else "CANCELED", message)
+            self._stop(number, attempt, below, message)
+        for child in self._working():
+            child._cancel(below, message)
         waiting = [*self._ready, *self._retries]
         self._ready.clear()
         self._retries.clear()
@@ -258,8 +407,21 @@ class Run:
         result = run_result([results[key] for key in leaves], [r for k, r in results.items() if k not in leaves])
         result, message = self._canceled or (result, "")
         self.record.end(result, message, _milliseconds())
-        self.progress.tick(self.record.runs.values(), time.time())
         return result
+
+
+def count_tasks(job: Job) -> int:
+    """How many tasks a run of the job has, its children's among them."""
+    return len(_below(job))
+
+
+def _below(job: Job) -> list[Task]:
+    return [*job.tasks, *(task for child in job.children.values() for task in _below(child))]
+
+
+def _after(seconds: int) -> float:
+    """The moment when a timeout of so many seconds is over; 0 is none."""
+    return time.monotonic() + seconds if seconds else float("inf")
 
 
 def arguments_of(body: WheelTask, job_parameters: Mapping[str, str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,18 +13,19 @@ from rich.console import Console
 from rich.live import Live
 
 from laketasks.spec import did_you_mean
-from localjobs.bundle import Bundle, read_bundle, read_job_document, runnable_part
+from localjobs.bundle import JOB_FILE, Bundle, read_bundle
+from localjobs.children import all_tasks, holders, read_file, with_children
 from localjobs.engine import Engine, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
-from localjobs.graph import order_problems, select
-from localjobs.job import Job, WheelTask, read_job, unsupported
+from localjobs.graph import select
+from localjobs.job import Job, WheelTask
 from localjobs.problem import ProblemsError, UsageError
 from localjobs.processes import Processes, fork_server
 from localjobs.progress import Lines, Picture, Progress
 from localjobs.record import RunRecord
-from localjobs.references import RunValues, checked
+from localjobs.references import RunValues, with_parameters
 from localjobs.report import report
-from localjobs.run import Run
+from localjobs.run import Run, count_tasks
 from localjobs.tables import Names, names_of, shared_schemas
 from localjobs.workspace import locked, new_run_folder
 
@@ -51,14 +51,15 @@ def start(request: Request) -> int:
     """Run the job and print how it went; 0 when it succeeded, 1 when it did not, 130 when it was canceled."""
     job, defaults = read(request)
     begin = datetime.now(timezone.utc)
-    values = RunValues(run_id=0, job_id=_job_id(job), job_name=job.name, start=begin, parameters=job.parameters)
-    first_look, problems = checked(job, values)
-    names, more = names_of(first_look)
+    values = RunValues(run_id=0, job_id=job.id, job_name=job.name, start=begin, parameters=job.parameters)
+    tasks, problems = all_tasks(job, values)
+    names, more = names_of(tasks)
     clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
         raise ProblemsError([*problems, *more, *clashes])
     with locked(request.workspace):
         run_id, folder = new_run_folder(request.workspace, begin)
+        job, values = with_parameters(job, replace(values, run_id=run_id))
         record = RunRecord(
             file=folder / "run.json",
             run_id=run_id,
@@ -67,7 +68,8 @@ def start(request: Request) -> int:
             start=begin,
             defaults=defaults,
         )
-        result = _run(request, record, replace(values, run_id=run_id), names)
+        entry_points = {(t.body.package_name, t.body.entry_point) for t in tasks if isinstance(t.body, WheelTask)}
+        result = _run(request, record, values, names, sorted(entry_points))
         sweep(request.workspace)
         sys.stdout.write(report(record, request.workspace) + "\n")
     return 130 if result == "CANCELED" else int(result not in _SUCCEEDED)
@@ -75,22 +77,36 @@ def start(request: Request) -> int:
 
 def read(request: Request) -> tuple[Job, dict[str, str]]:
     """The job as asked for, and its parameters' defaults; raises ProblemsError with everything that is wrong."""
-    key, document = read_job_document(request.job_file)
-    resolved, problems = _bundle(request).resolve(runnable_part(document))
-    job, more = read_job(key, resolved)
-    if job is None or problems:
-        raise ProblemsError(f"{request.job_file}: {problem}" for problem in (problems or more))
-    if wrong := order_problems(job):
-        raise ProblemsError(f"{request.job_file}: {problem}" for problem in wrong)
+    bundle = _bundle(request)
+    job = read_file(request.job_file, bundle)
     unknown = [name for name in request.parameters if name not in job.parameters]
     if unknown:
         known = ", ".join(job.parameters) or "none"
         hints = [(name, did_you_mean(name, job.parameters)) for name in unknown]
         raise UsageError(f"--params {n}: the job has no such parameter{hint} (it has: {known})" for n, hint in hints)
-    chosen = select(job, request.only) if request.only else job
-    if others := unsupported(chosen):
-        raise ProblemsError(f"{request.job_file}: {problem}" for problem in others)
+    chosen = with_children(_chosen(job, request, bundle), request.job_file, bundle)
     return replace(chosen, parameters={**job.parameters, **request.parameters}), dict(job.parameters)
+
+
+def _chosen(job: Job, request: Request, bundle: Bundle) -> Job:
+    try:
+        return select(job, request.only) if request.only else job
+    except UsageError as error:
+        raise UsageError(_in_children(job, request, bundle) or error.problems) from None
+
+
+def _in_children(job: Job, request: Request, bundle: Bundle) -> list[str]:
+    """Where the tasks that were asked for stand, if it is in the jobs that this one runs."""
+    try:
+        held = [*holders(with_children(job, request.job_file, bundle))]
+    except ProblemsError:
+        return []
+    asked, folder = {key.strip("+") for key in request.only}, request.job_file.parent
+    return [
+        f"--only: {key} is a task of {child.key}, which runs by itself: {folder / child.key}{JOB_FILE} --only {key}"
+        for key, child in held
+        if key in asked
+    ]
 
 
 def _bundle(request: Request) -> Bundle:
@@ -102,32 +118,25 @@ def _clashes(request: Request, values: RunValues) -> list[str]:
     catalog = ONLY_CATALOG.get(request.engine)
     if catalog is None:
         return []
-    key, document = read_job_document(request.job_file)
-    job, _ = read_job(key, _bundle(request).apart(catalog).resolve(runnable_part(document))[0])
-    if job is None:
-        return []
-    return [f"{request.job_file}: {problem}" for problem in shared_schemas(checked(job, values)[0])]
+    apart = _bundle(request).apart(catalog)
+    job = _chosen(read_file(request.job_file, apart), request, apart)
+    tasks, _ = all_tasks(with_children(job, request.job_file, apart), values)
+    return [f"{request.job_file}: {problem}" for problem in shared_schemas(tasks)]
 
 
-def _job_id(job: Job) -> int:
-    """A number for a job that has none until it is deployed: the same for the same key."""
-    return zlib.crc32(job.key.encode())
-
-
-def _run(request: Request, record: RunRecord, values: RunValues, names: Names) -> str:
+def _run(
+    request: Request, record: RunRecord, values: RunValues, names: Names, entry_points: list[tuple[str, str]]
+) -> str:
     folder = record.file.parent
     record.write(now=True)
     catalog = ONLY_CATALOG.get(request.engine)
     found = [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
     schemas = sorted({*names.schemas, *found})
     catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found)}) or [_CATALOG_OF_NONE]
-    entry_points = {
-        (t.body.package_name, t.body.entry_point) for t in record.job.tasks if isinstance(t.body, WheelTask)
-    }
     try:
         with (
             plain_path(request.workspace) as workspace,
-            fork_server(sorted(entry_points), folder / "localjobs.forkserver.log") as processes,
+            fork_server(entry_points, folder / "localjobs.forkserver.log") as processes,
             ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log") as engine,
         ):
             _prepare(processes, engine, workspace, schemas, names, folder / "localjobs.prepare.log")
@@ -139,6 +148,7 @@ def _run(request: Request, record: RunRecord, values: RunValues, names: Names) -
                     processes=processes,
                     progress=progress,
                     max_parallel=request.max_parallel,
+                    workspace=request.workspace,
                 ).execute()
     except (ProblemsError, KeyboardInterrupt) as error:
         result = "FAILED" if isinstance(error, ProblemsError) else "CANCELED"
@@ -167,7 +177,7 @@ def _prepare(
 @contextmanager
 def _progress(record: RunRecord) -> Iterator[Progress]:
     console = Console(stderr=True)
-    total = len(record.runs)
+    total = count_tasks(record.job)
     if not console.is_terminal or console.is_dumb_terminal:
         yield Lines(console, total)
         return

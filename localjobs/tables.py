@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
-from localjobs.job import Job, WheelTask
+from localjobs.job import Task, WheelTask
 
 PACKAGE = "laketasks"
 _IN_SQL = re.compile(r"\{(\w+)\}`?\.`?(\w+)")
@@ -23,9 +23,9 @@ class Names:
     run_logs: tuple[str, ...]
 
 
-def names_of(job: Job) -> tuple[Names, list[str]]:
-    """The names in the tasks of a job whose references are filled in, and what cannot be read of them."""
-    reads = [_read(key, entry_point, parameters) for key, entry_point, parameters in _calls(job)]
+def names_of(tasks: Iterable[Task]) -> tuple[Names, list[str]]:
+    """The names in tasks whose references are filled in, and what cannot be read of them."""
+    reads = [_read(key, entry_point, parameters) for key, entry_point, parameters in _calls(tasks)]
     run_logs = {read.run_log for read, _ in reads if read}
     schemas = sorted(set(_schemas([*(table for read, _ in reads if read for table in read.tables), *run_logs])))
     catalogs = {catalog for read, _ in reads if read for catalog in read.catalogs} | {c for c, _ in schemas}
@@ -33,10 +33,10 @@ def names_of(job: Job) -> tuple[Names, list[str]]:
     return names, [problem for _, problems in reads for problem in problems]
 
 
-def shared_schemas(job: Job) -> list[str]:
-    """Schema names that the job's tasks use in more than one of its catalogs."""
+def shared_schemas(tasks: Iterable[Task]) -> list[str]:
+    """Schema names that the tasks use in more than one of their catalogs."""
     catalogs: dict[str, set[str]] = {}
-    for key, entry_point, parameters in _calls(job):
+    for key, entry_point, parameters in _calls(tasks):
         read, _ = _read(key, entry_point, parameters)
         tables = [*read.tables, read.run_log] if read else []
         for catalog, schema in [*_schemas(tables), *_schemas_of_sql(parameters.get("sql_file_path"))]:
@@ -76,8 +76,8 @@ def _read(key: str, entry_point: str, parameters: Mapping[str, str]) -> tuple[_R
     return _Read(run_log=context.run_log, tables=tables, catalogs=tuple(context.catalogs.values())), []
 
 
-def _calls(job: Job) -> Iterator[tuple[str, str, Mapping[str, str]]]:
-    for task in job.tasks:
+def _calls(tasks: Iterable[Task]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    for task in tasks:
         body = task.body
         if isinstance(body, WheelTask) and body.package_name == PACKAGE and body.entry_point in ("load", "summarize"):
             yield task.task_key, body.entry_point, body.named_parameters

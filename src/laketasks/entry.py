@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.error import LoadError
 from laketasks.spec import AdoptSpec, LoadSpec, RunContext, SpecError, SummarySpec
-from laketasks.summary import TaskState, states_of
+from laketasks.summary import Record, TaskState, states_of
 from laketasks.summary import summarize as summary_of
 
 if TYPE_CHECKING:
@@ -141,21 +141,37 @@ def _both(
 def _states(spec: SummarySpec) -> tuple[list[TaskState] | None, str]:
     """The states of the run's tasks, or why they cannot be read."""
     try:
-        record = (
-            json.loads(Path(os.environ[RUN_RECORD]).read_text(encoding="utf-8"))
-            if RUN_RECORD in os.environ
-            else _ask(spec)
-        )
-        return states_of(record), ""
+        record, run_of = _recorded(Path(os.environ[RUN_RECORD])) if RUN_RECORD in os.environ else _asked(spec)
+        return states_of(record, spec.children, run_of), ""
     except Exception as error:  # whatever the workspace's client raises, the run log still tells
         return None, f"{type(error).__name__}: {error}"
 
 
-def _ask(spec: SummarySpec) -> Mapping[str, object]:
+def _recorded(file: Path) -> tuple[Record, Callable[[Record], Record]]:
+    """The record of the run in its folder, and what finds that of a child job, whose folder stands beside it."""
+
+    def read(found: Path) -> Record:
+        record: Record = json.loads(found.read_text(encoding="utf-8"))
+        return record
+
+    def run_of(task: Mapping[str, Any]) -> Record:
+        return read(file.parent.parent / str(task["run_job_output"]["run_id"]) / file.name)
+
+    return read(file), run_of
+
+
+def _asked(spec: SummarySpec) -> tuple[Record, Callable[[Record], Record]]:
+    """The same from the workspace."""
     from databricks.sdk import WorkspaceClient  # type: ignore[import-not-found,unused-ignore]
 
-    run: Mapping[str, object] = WorkspaceClient().jobs.get_run(int(spec.job_run_id)).as_dict()
-    return run
+    jobs = WorkspaceClient().jobs
+
+    def run_of(task: Mapping[str, Any]) -> Record:
+        output = jobs.get_run_output(int(task["run_id"])).as_dict()
+        record: Record = jobs.get_run(int(output["run_job_output"]["run_id"])).as_dict()
+        return record
+
+    return jobs.get_run(int(spec.job_run_id)).as_dict(), run_of
 
 
 def _report(spec: LoadSpec, context: RunContext, outcome: Outcome) -> list[str]:

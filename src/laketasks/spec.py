@@ -14,6 +14,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from difflib import get_close_matches
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
@@ -277,13 +278,15 @@ class RunContext:
 class SummarySpec:
     """What `run_summary` is told: its run, how many tables the job loads, and the rows that were left out of it.
 
-    `skipped` maps table -> execution_pipeline that no runner is known for.
+    `skipped` maps table -> execution_pipeline that no runner is known for, `children` the task of a child job -> how
+    many tables that loads.
     """
 
     job_run_id: str
     run_log: str
     tables: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    children: dict[str, int] = field(default_factory=dict)
     full_refresh: str = ""
     override_guards: str = ""
     reconcile: str = ""
@@ -349,13 +352,16 @@ def _from_parameters(cls: type[_T], parameters: Mapping[str, str]) -> _T:
 
 def _given(spec: Any) -> Iterable[tuple[str, Any]]:
     """Name and value of each field that is not its default."""
-    values = ((name, getattr(spec, name), default) for name, default in _defaults(spec.__class__))
-    return ((name, value) for name, value, default in values if value != default)
+    names, read, defaults = _fields(spec.__class__)
+    values = zip(names, read(spec), defaults, strict=True)
+    return [(name, value) for name, value, default in values if value != default]
 
 
 @cache
-def _defaults(cls: type[Any]) -> tuple[tuple[str, object], ...]:
-    return tuple((f.name, _default(f)) for f in fields(cls))
+def _fields(cls: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[object, ...]]:
+    """The names of the fields, what reads them all, and their defaults."""
+    names = tuple(f.name for f in fields(cls))
+    return names, attrgetter(*names), tuple(_default(f) for f in fields(cls))
 
 
 def _default(f: Field[Any]) -> object:
@@ -395,6 +401,13 @@ def _read_map(text: str) -> dict[str, str]:
     return value
 
 
+def _read_numbers(text: str) -> dict[str, int]:
+    value = json.loads(text)
+    if not isinstance(value, dict) or not all(type(v) is int for v in value.values()):
+        raise ValueError(f"expected a JSON object of whole numbers, found {text!r}")
+    return value
+
+
 def _read_flag(text: str) -> bool:
     return _flag({"true": True, "false": False}.get(text.lower(), text))
 
@@ -405,5 +418,6 @@ _READERS: dict[str, Callable[[str], object]] = {
     "bool": _read_flag,
     "tuple[str, ...]": _read_names,
     "dict[str, str]": _read_map,
+    "dict[str, int]": _read_numbers,
     "CdcSourceConfig": _read_config,
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from laketasks.spec import SummarySpec
 
@@ -31,11 +32,15 @@ _SHOWN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState:
-    """How a task of the run ended, as the Jobs API says it; `message` is the state's."""
+    """How a task of the run ended, as the Jobs API says it; `message` is the state's.
+
+    A child job that never ran stands for all its `tables`.
+    """
 
     task_key: str
     result: str
     message: str = ""
+    tables: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +49,43 @@ class Summary:
     failed: bool
 
 
-def states_of(record: Mapping[str, object]) -> list[TaskState]:
-    """The tasks of a run record (the Jobs API's runs/get) that load tables, each with its last attempt's state."""
-    last: dict[str, tuple[int, TaskState]] = {}
+Record = Mapping[str, object]
+
+
+def states_of(
+    record: Record,
+    children: Mapping[str, int] | None = None,
+    run_of: Callable[[Record], Record] | None = None,
+) -> list[TaskState]:
+    """The tasks of a run record (the Jobs API's runs/get) that load tables, each with its last attempt's state.
+
+    `children` are the tasks that run child jobs, with how many tables; `run_of` has the record of such a task's run.
+    """
+    last: dict[str, tuple[int, Record]] = {}
     tasks = record.get("tasks")
     for task in tasks if isinstance(tasks, list) else []:
         key, attempt = str(task["task_key"]), int(task.get("attempt_number") or 0)
-        state = task.get("state") or {}
-        result = str(state.get("result_state") or state.get("life_cycle_state") or "UNKNOWN")
         if key == RUN_SUMMARY or key.startswith(GATE_PREFIX) or (key in last and last[key][0] > attempt):
             continue
-        last[key] = (attempt, TaskState(task_key=key, result=result, message=str(state.get("state_message") or "")))
-    return [state for _, state in last.values()]
+        last[key] = (attempt, task)
+    states: list[TaskState] = []
+    for key, (_, task) in last.items():
+        own = _state(key, task)
+        if not children or run_of is None or key not in children:
+            states.append(own)
+        elif own.result in _SKIPPED or not task.get("start_time"):
+            states.append(replace(own, tables=children[key]))
+        else:
+            tables = states_of(run_of(task))
+            failed_alone = own.result not in _FINE and all(state.result in _FINE for state in tables)
+            states += [*tables, *([own] if failed_alone else [])]
+    return states
+
+
+def _state(key: str, task: Mapping[str, Any]) -> TaskState:
+    state = task.get("state") or {}
+    result = str(state.get("result_state") or state.get("life_cycle_state") or "UNKNOWN")
+    return TaskState(task_key=key, result=result, message=str(state.get("state_message") or ""))
 
 
 def summarize(
@@ -98,7 +128,7 @@ def _states_from_log(logged: Mapping[str, Mapping[str, object]]) -> list[TaskSta
 
 
 def _unknown_names(spec: SummarySpec, states: Sequence[TaskState] | None) -> list[str]:
-    if states is None:
+    if states is None or any(state.task_key in spec.children for state in states):
         return []
     known = {state.task_key for state in states} | {"all", ""}
     asked = {name: getattr(spec, name) for name in ("full_refresh", "override_guards", "reconcile")}
@@ -118,11 +148,10 @@ def _headline(
     absent: int,
     rows: Sequence[Mapping[str, object]],
 ) -> str:
-    good = len(known) - len(failed) - len(skipped)
-    bad = len(failed) + absent
-    verdict = (
-        f"{bad} of {len(known) + absent} tables FAILED" if bad else f"all {good} tables loaded" if not skipped else ""
-    )
+    total, lost, unrun = _tables(known), _tables(failed), _tables(skipped)
+    good = total - lost - unrun
+    bad = lost + absent
+    verdict = f"{bad} of {total + absent} tables FAILED" if bad else f"all {good} tables loaded" if not skipped else ""
     names = (
         ": " + ", ".join(state.task_key for state in failed[:10]) + (" ..." if len(failed) > 10 else "")
         if failed
@@ -131,10 +160,14 @@ def _headline(
     took = f", {_span(rows):.0f} s from first start to last end" if rows else ""
     left = f", left out {len(spec.skipped)}" if spec.skipped else ""
     return (
-        f"{verdict or f'{len(skipped)} tables were not loaded'}{names}\n"
-        f"run {spec.job_run_id}: processed {len(known)}, successful {good}, failed {len(failed)}, "
-        f"skipped {len(skipped)}{left}{took}"
+        f"{verdict or f'{unrun} tables were not loaded'}{names}\n"
+        f"run {spec.job_run_id}: processed {total}, successful {good}, failed {lost}, "
+        f"skipped {unrun}{left}{took}"
     )
+
+
+def _tables(states: Iterable[TaskState]) -> int:
+    return sum(state.tables for state in states)
 
 
 def _span(rows: Sequence[Mapping[str, object]]) -> float:
@@ -153,7 +186,8 @@ def _failure(state: TaskState, row: Mapping[str, object] | None) -> str:
 
 
 def _waiting(skipped: Sequence[TaskState]) -> str:
-    lines = [f"  {state.task_key}: {state.result}" for state in skipped]
+    many = {state.task_key: f" ({state.tables} tables)" for state in skipped if state.tables > 1}
+    lines = [f"  {state.task_key}: {state.result}{many.get(state.task_key, '')}" for state in skipped]
     return "Not run, because of what came before:\n" + "\n".join(lines)
 
 

@@ -68,7 +68,7 @@ def test_a_layer_that_is_gone_takes_its_file_along(tmp_path: Path, capsys: pytes
     assert main(["check"]) == 1
     assert "resources/old.job.yml:1: has no rows any more" in capsys.readouterr().err
     assert main(["generate"]) == 0
-    assert "resources/old.job.yml: removed, its layer has no rows\n" in capsys.readouterr().out
+    assert "resources/old.job.yml: removed, it has no rows any more\n" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "resources").iterdir()) == [
         "bronze_to_silver.job.yml",
         "dashboard.job.yml",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from generator.cli import main
-from generator.difference import as_markdown, as_text, differences, read_job
+from generator.difference import as_markdown, as_text, differences, read_jobs
 from tests.generator.rows import made, project, row, tables
 
 
@@ -77,7 +77,7 @@ def test_nothing_and_a_layer_of_its_own(tmp_path: Path) -> None:
 
 
 def test_orders_are_those_of_the_rows(tmp_path: Path) -> None:
-    job = read_job(texts(tmp_path / "p", tables(1, 1, 5, 5, 7))["bronze_to_silver.job.yml"])
+    job = read_jobs(texts(tmp_path / "p", tables(1, 1, 5, 5, 7)))["bronze_to_silver.job.yml"]
     assert [task.order for task in job.tasks.values()] == [1, 1, 5, 5, 7]
     assert [len(task.waits) for task in job.tasks.values()] == [0, 0, 2, 2, 2]
 

@@ -93,3 +93,54 @@ def test_states_come_from_the_run_record_with_the_last_attempt() -> None:
         ]
     }
     assert states_of(record) == [TaskState(task_key="a", result="SUCCESS")]
+
+
+def child(key: str, result: str, **more: object) -> dict[str, object]:
+    """A task that runs a child job, which is run 8."""
+    state = {"result_state": result, "state_message": f"{key} ended"}
+    return {"task_key": key, "start_time": 1, "run_id": 8, "state": state, **more}
+
+
+def record(*tasks: dict[str, object]) -> dict[str, object]:
+    return {"tasks": [*tasks, {"task_key": "run_summary", "state": {"life_cycle_state": "RUNNING"}}]}
+
+
+def test_the_tables_of_child_jobs_are_judged_as_if_they_were_in_the_job() -> None:
+    spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=4, children={"order_1_1": 2, "order_1_2": 2})
+    runs = {
+        1: {"tasks": [child("a", "SUCCESS"), child("b", "TIMEDOUT")]},
+        2: {"tasks": [child("c", "SUCCESS"), child("d", "SUCCESS")]},
+    }
+    parent = record(child("order_1_1", "FAILED", run_id=1), child("order_1_2", "SUCCESS", run_id=2))
+    found = states_of(parent, spec.children, lambda task: runs[int(str(task["run_id"]))])
+    assert [(state.task_key, state.result) for state in found] == [
+        ("a", "SUCCESS"),
+        ("b", "TIMEDOUT"),
+        ("c", "SUCCESS"),
+        ("d", "SUCCESS"),
+    ]
+    text = summarize(spec, found, [row("a"), row("c"), row("d")]).text
+    assert text.startswith("1 of 4 tables FAILED: b\nrun 7: processed 4, successful 3, failed 1, skipped 0")
+    assert "TIMEDOUT  b\n    b ended" in text
+
+
+def test_a_child_job_that_failed_before_its_tables_is_named() -> None:
+    children = {"order_1_1": 2}
+    runs = {"tasks": [child("a", "SUCCESS"), child("b", "SUCCESS")]}
+    found = states_of(record(child("order_1_1", "FAILED")), children, lambda _: runs)
+    assert [state.task_key for state in found] == ["a", "b", "order_1_1"]
+    assert summarize(SPEC, found, [row("a"), row("b")]).failed
+
+
+def test_a_child_job_that_did_not_run_stands_for_its_tables() -> None:
+    spec = SummarySpec(
+        job_run_id="7", run_log="c.s.l", tables=900, children={"order_1_1": 1, "order_2_1": 899}, full_refresh="z"
+    )
+    parent = record(child("order_1_1", "FAILED"), child("order_2_1", "UPSTREAM_FAILED", start_time=0))
+    found = states_of(parent, spec.children, lambda _: {"tasks": [child("a", "FAILED")]})
+    summary = summarize(spec, found, [row("a", "FAILED", error="boom")])
+    assert summary.failed
+    assert summary.text.startswith("1 of 900 tables FAILED: a\nrun 7: processed 900, ")
+    assert "successful 0, failed 1, skipped 899" in summary.text
+    assert "  order_2_1: UPSTREAM_FAILED (899 tables)" in summary.text
+    assert "no such task" not in summary.text  # z may be one of those that did not run

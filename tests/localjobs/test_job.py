@@ -70,5 +70,5 @@ def test_a_type_that_does_not_run_here_is_named() -> None:
     assert problems == []
     assert job is not None
     assert job.tasks[0].body == OtherTask(kind="notebook_task")
-    rest = "does not run here (python_wheel_task and condition_task do); choose others with --only"
+    rest = "does not run here (python_wheel_task, condition_task, run_job_task do); choose others with --only"
     assert unsupported(job) == [f"task a: notebook_task {rest}", f"task b: a task without a type {rest}"]

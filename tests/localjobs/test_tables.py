@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from laketasks.spec import LoadSpec, RunContext, SummarySpec
-from localjobs.job import Job, Task, WheelTask
+from localjobs.job import Task, WheelTask
 from localjobs.tables import names_of
 
 
@@ -24,7 +24,7 @@ def test_catalogs_and_schemas_are_those_of_targets_sources_and_run_logs() -> Non
         _task("s", "summarize", summary),
         _task("other", "load", {"anything": "x"}, package="theirs"),
     )
-    names, problems = names_of(Job(key="j", name="j", tasks=tasks))
+    names, problems = names_of(tasks)
     assert problems == []
     assert names.catalogs == ("bronze", "ref", "silver")
     assert names.schemas == (("bronze", "crm"), ("silver", "metadata"), ("silver", "retail"))
@@ -32,5 +32,5 @@ def test_catalogs_and_schemas_are_those_of_targets_sources_and_run_logs() -> Non
 
 
 def test_a_load_that_cannot_be_read_is_named() -> None:
-    _, problems = names_of(Job(key="j", name="j", tasks=(_task("a", "load", {"target_table": "x"}),)))
+    _, problems = names_of([_task("a", "load", {"target_table": "x"})])
     assert "task a: --execution_pipeline: required" in problems
