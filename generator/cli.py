@@ -25,6 +25,7 @@ EXAMPLES = """\
 examples:
   python -m generator generate                          write resources/<layer>.job.yml
   python -m generator generate --source rows.csv        from other rows
+  python -m generator check --source prod.metadata.execution_table    the table in the workspace, by a SQL warehouse
   python -m generator check                             are the committed files what generate would write?
   python -m generator check --format github             the same, as annotations of a pull request
   python -m generator diff                              what the rows change: tables that come, go and wait
@@ -69,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     add = shared.add_argument
     add("--settings", type=Path, default=_SETTINGS, help="how rows become jobs (%(default)s)")
-    add("--source", type=Path, metavar="FILE", help="the rows, .yml or .csv (execution_table of the settings)")
+    source = "the rows: a .yml, .csv, .json or .parquet file, a Delta folder, or catalog.schema.table in a workspace"
+    add("--source", metavar="SOURCE", help=f"{source} (execution_table of the settings)")
     add("--out", type=Path, default=_OUT, help="the folder of the job files (%(default)s)")
     parser = argparse.ArgumentParser(
         prog="python -m generator",
