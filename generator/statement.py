@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from generator.workspace import Refused, Workspace
+from generator.workspace import HOST, STRANGER, Refused, Workspace
 
 # A stopped warehouse that is not serverless takes minutes to start.
 PATIENCE_SECONDS = 600
@@ -108,7 +108,7 @@ def _state(response: Any) -> str:
 def _succeeded(workspace: Workspace, warehouse: str, response: Any) -> None:
     state = _state(response)
     if not state:
-        raise workspace.refused("what answers is not a Databricks workspace", "check DATABRICKS_HOST or the profile")
+        raise workspace.refused(STRANGER, HOST)
     if state != "SUCCEEDED":
         said = (response.status.error.message if response.status.error else "") or ""
         what = f"warehouse {warehouse} ended the statement as {state}{f': {said}' if said else ''}"

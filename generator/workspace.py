@@ -5,6 +5,7 @@ The SDK loads when a workspace is asked for, and not before.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -21,6 +22,8 @@ HTTP_SECONDS = 60
 
 T = TypeVar("T")
 _TOKEN = re.compile(r"(?i)\bdapi[0-9a-z_-]{8,}|\bdose[0-9a-z_-]{8,}|\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?|(?<=bearer )\S+")
+STRANGER = "what answers is not a Databricks workspace"
+HOST = "check DATABRICKS_HOST or the profile"
 _LOG_IN = "log in again (databricks auth login), or renew the token"
 _CREDENTIALS = (
     "set DATABRICKS_HOST and DATABRICKS_TOKEN, or log in (databricks auth login) and name the profile in "
@@ -63,17 +66,16 @@ class Workspace:
 
         try:
             return question()
-        except DatabricksError as error:
-            what, way_out = _refusal(error)
-            raise self.refused(what, way_out or remedy(f"{error.error_code}: {error}")) from None
-        except ValueError as error:
+        except (AttributeError, KeyError, TypeError, json.JSONDecodeError):
+            raise self.refused(STRANGER, HOST) from None
+        except (OSError, ValueError) as error:
+            cause = _root(error)  # the SDK's own time-out has what it tried again for as its cause
+            if isinstance(cause, DatabricksError):
+                what, way_out = _refusal(cause)
+                raise self.refused(what, way_out or remedy(f"{cause.error_code}: {_said(cause)}")) from None
+            if isinstance(error, OSError):
+                raise self.refused(f"the workspace does not answer: {cause}", f"{HOST}, and the network") from None
             raise self.refused(_configuration(error), _CREDENTIALS) from None
-        except OSError as error:  # the SDK's time-outs and those of its HTTP client
-            what = f"the workspace does not answer: {_root(error)}"
-            raise self.refused(what, "check DATABRICKS_HOST or the profile, and the network") from None
-        except (AttributeError, KeyError, TypeError):
-            what = "what answers is not a Databricks workspace"
-            raise self.refused(what, "check DATABRICKS_HOST or the profile") from None
 
     def refused(self, what: str, remedy: str) -> Refused:
         return Refused(Problem(file=self.file, what=self._shown(what), remedy=remedy))
@@ -83,7 +85,7 @@ class Workspace:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         line = next((line for line in text.splitlines() if line.strip()), "")
-        line = "".join(c if c.isprintable() else " " for c in _TOKEN.sub("***", line)).strip()
+        line = "".join(c if c.isprintable() else " " for c in _TOKEN.sub("***", line)).strip().rstrip(".")
         return line if len(line) <= 300 else f"{line[:297]}..."
 
 
@@ -91,9 +93,9 @@ def _refusal(error: Any) -> tuple[str, str]:
     """What the service says, and the way out where the kind of error alone tells it."""
     from databricks.sdk import errors
 
-    said = str(error) or type(error).__name__
-    token = "token" in said.lower() and not isinstance(error, errors.BadRequest)
-    if isinstance(error, errors.Unauthenticated) or (isinstance(error, errors.PermissionDenied) and token):
+    said = _said(error)
+    token = "token" in said.lower() and isinstance(error, errors.PermissionDenied)
+    if isinstance(error, errors.Unauthenticated) or token:
         return f"the workspace refuses the credentials: {said}", _LOG_IN
     if isinstance(error, errors.TooManyRequests | errors.TemporarilyUnavailable | errors.InternalError):
         return f"the workspace cannot answer now: {said}", "try again later"
@@ -101,15 +103,19 @@ def _refusal(error: Any) -> tuple[str, str]:
 
 
 def _configuration(error: ValueError) -> str:
-    """The SDK's complaint without the configuration that it appends."""
-    said = re.split(r"[.] Config: |[.] Env: ", str(error))[0]
+    said = _said(error)
     if "cannot configure default credentials" in said:
         return "no credentials for a workspace were found"
     return f"no way to log in to a workspace: {said}"
 
 
-def _root(error: BaseException) -> str:
+def _said(error: Exception) -> str:
+    """The text of an error without the configuration that the SDK appends."""
+    return re.split(r"[.] Config: |[.] Env: ", str(error))[0] or type(error).__name__
+
+
+def _root(error: BaseException) -> BaseException:
     """The first cause, which says more than `Timed out after 0:00:10`."""
     while cause := error.__cause__ or error.__context__:
         error = cause
-    return str(error) or type(error).__name__
+    return error
