@@ -147,11 +147,11 @@ def test_bad_json_never_raises(tmp_path: Path) -> None:
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=("Cs",))),
     lambda below: st.lists(below) | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), below),
-    max_leaves=6,
+    max_leaves=4,
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.dictionaries(st.text('ab"é\n'), VALUE)),
     indent=st.none() | st.integers(0, 3),
