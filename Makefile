@@ -18,7 +18,7 @@ check: .venv/run.stamp     ## fail when resources/ is not what generate would wr
 	@$(RUN) -m generator check
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp     ## every test but those on Spark, the oracles and the crashes
+test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles and the crashes
 	@$(RUN) -m pytest -m "not spark and not oracle and not crash"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
@@ -35,9 +35,9 @@ bench-loaders: .venv/test.stamp  ## the loaders beside dbt's, SQLMesh's, mack's,
 bench-generator: .venv/test.stamp .venv-rivals/rivals.stamp  ## the generator beside PyDABs, lakeflow-jobs-meta and dbt-factory
 	@$(RUN) -m benchmarks.generator
 clean:     ## remove the environments, the demo's workspace and what was built
-	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc .venv-rivals $(DEMO) dist
+	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc .venv-rivals .venv-minilake $(DEMO) dist
 
-.venv/bin/python .venv-spark/bin/python .venv-oracles/bin/python .venv-autocdc/bin/python .venv-rivals/bin/python:
+.venv/bin/python .venv-spark/bin/python .venv-oracles/bin/python .venv-autocdc/bin/python .venv-rivals/bin/python .venv-minilake/bin/python:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "laketasks needs Python 3.11 or newer with the venv module; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
 	  echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -56,6 +56,12 @@ clean:     ## remove the environments, the demo's workspace and what was built
 	@.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-spark.txt --group spark \
 	  $$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || echo --group jdk)
 	@.venv-spark/bin/python -m localjobs.spark_home
+	@touch $@
+
+# A workspace's API on this machine, for the tests of what reads one.
+.venv-minilake/minilake.stamp: pyproject.toml constraints-minilake.txt | .venv-minilake/bin/python
+	@echo "installing minilake into .venv-minilake (about 350 MB) ..."
+	@.venv-minilake/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-minilake.txt --group minilake
 	@touch $@
 
 # The loaders and who else keeps histories; AUTO CDC is in a Spark of its own.

@@ -18,7 +18,7 @@ from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
 from generator.settings import SettingsFile, check_settings, read_settings, read_variables
-from generator.source import read_rows, read_sql
+from generator.source import TableName, locate, read_rows, read_sql
 from generator.split import SIZE, JobSize, split_plans
 from generator.sql_rules import is_below
 
@@ -28,10 +28,10 @@ _OWN_TEMPLATE = Path(__file__).parent.parent / "bundle" / _TEMPLATE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line names; `source` is None for the settings' execution_table."""
+    """What the command line names; `source` is None for the settings' execution_table, else a file or a table."""
 
     settings: Path
-    source: Path | None
+    source: Path | str | None
     out: Path
 
 
@@ -65,8 +65,8 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     variables, unread = read_variables(root / "databricks.yml", _shown(root / "databricks.yml"))
     problems = (*problems, *unread, *check_settings(found, types, variables))
 
-    source = options.source or options.settings.parent / found.settings.execution_table
-    raw, unread = read_rows(source, _shown(source))
+    source = _source(options, found)
+    raw, unread = read_rows(source, _named(source))
     entries, unreadable = read_entries(raw)
     sql = read_sql(options.settings.parent, _sql_paths(entries))
     durations, untimed = read_durations(options.settings.parent / FILE, _shown(options.settings.parent / FILE))
@@ -75,7 +75,7 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     if raw:
         problems = (*problems, *check(entries, context))
     elif not unread:
-        problems = (*problems, Problem(file=_shown(source), what="holds no rows", remedy="write one for each table"))
+        problems = (*problems, Problem(file=_named(source), what="holds no rows", remedy="write one for each table"))
     if errors(problems):
         return None, in_order(problems)
 
@@ -115,16 +115,31 @@ def _sql_paths(entries: tuple[Entry, ...]) -> list[str]:
     ]
 
 
-def _header(options: Options, found: SettingsFile, source: Path, root: Path) -> Header:
+def _source(options: Options, found: SettingsFile) -> Path | TableName:
+    if options.source is None:
+        return locate(found.settings.execution_table, options.settings.parent)
+    return locate(str(options.source), Path())
+
+
+def _named(source: Path | TableName) -> str:
+    return str(source) if isinstance(source, TableName) else _shown(source)
+
+
+def _origin(source: Path | TableName, root: Path) -> str:
+    """What a job file calls its source: the same from wherever the command is run."""
+    return str(source) if isinstance(source, TableName) else _relative(source, root)
+
+
+def _header(options: Options, found: SettingsFile, source: Path | TableName, root: Path) -> Header:
     settings = _relative(options.settings, root)
     words = []
     if settings != "bundle/settings.yml":
         words.append(f" --settings {settings}")
-    if source.resolve() != (options.settings.parent / found.settings.execution_table).resolve():
-        words.append(f" --source {_relative(source, root)}")
+    if _origin(source, root) != _origin(locate(found.settings.execution_table, options.settings.parent), root):
+        words.append(f" --source {_origin(source, root)}")
     if options.out.resolve() != root / "resources":
         words.append(f" --out {_relative(options.out, root)}")
-    return Header(source=_relative(source, root), settings=settings, options="".join(words))
+    return Header(source=_origin(source, root), settings=settings, options="".join(words))
 
 
 def _wheel(root: Path, out: Path) -> str:

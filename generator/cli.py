@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generator.problem import Problem, as_github, as_json, as_text, errors
+from generator.shape import SchemaName
 
 if TYPE_CHECKING:
     from generator.build import Build
@@ -25,15 +26,28 @@ EXAMPLES = """\
 examples:
   python -m generator generate                          write resources/<layer>.job.yml
   python -m generator generate --source rows.csv        from other rows
+  python -m generator check --source prod.metadata.execution_table    the table in the workspace, by a SQL warehouse
   python -m generator check                             are the committed files what generate would write?
   python -m generator check --format github             the same, as annotations of a pull request
   python -m generator diff                              what the rows change: tables that come, go and wait
   python -m generator diff --against origin/main --format markdown    the same for a pull request
   python -m generator explain dim_customer              what one row reads, what it waits for and why, its parameters
   python -m generator graph --layer bronze_to_silver    the job as a Mermaid flowchart, to paste into a pull request
+  python -m generator init dev_bronze.erp dev_silver.core             rows for the tables of a schema, to edit
 
 exit codes: 0 fine, 1 problems found, 2 wrong usage
 """
+INIT = """\
+Propose a row for every table of a schema, from what can be seen: names, columns and declared keys. The file is
+yours to edit, and says why each row is as it is and what could not be known. A file that is there is left alone.
+"""
+INIT_EXAMPLES = """\
+examples:
+  python -m generator init dev_bronze.erp dev_silver.core                       from Unity Catalog
+  python -m generator init dev_bronze.tpcds dev_silver.retail --workspace .demo from a workspace of localjobs
+  python -m generator diff --source bundle/execution_table.erp.yml              what it makes, or still lacks
+"""
+_AS_IT_IS = argparse.RawDescriptionHelpFormatter
 _SETTINGS, _OUT = Path("bundle/settings.yml"), Path("resources")
 _WRITERS = {"text": as_text, "json": as_json, "github": as_github}
 
@@ -41,6 +55,8 @@ _WRITERS = {"text": as_text, "json": as_json, "github": as_github}
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    if options.command == "init":
+        return _init(options)
     from generator.build import Options, build  # pydantic and YAML are not for --help
 
     made, problems = build(Options(settings=options.settings, source=options.source, out=options.out))
@@ -69,15 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     add = shared.add_argument
     add("--settings", type=Path, default=_SETTINGS, help="how rows become jobs (%(default)s)")
-    add("--source", type=Path, metavar="FILE", help="the rows, .yml or .csv (execution_table of the settings)")
+    source = "the rows: a .yml, .csv, .json or .parquet file, a Delta folder, or catalog.schema.table in a workspace"
+    add("--source", metavar="SOURCE", help=f"{source} (execution_table of the settings)")
     add("--out", type=Path, default=_OUT, help="the folder of the job files (%(default)s)")
     parser = argparse.ArgumentParser(
         prog="python -m generator",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_AS_IT_IS,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|diff|explain|graph")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="generate|check|diff|explain|graph|init")
     for name, text in (
         ("generate", "write the job files; remove those whose layer is gone"),
         ("check", "compare the job files with what generate would write; exit 1 and show the difference"),
@@ -91,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
             help=text,
             description=text[:1].upper() + text[1:] + ".",
             epilog=EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_AS_IT_IS,
         )
         formats = (*_WRITERS, "markdown") if name == "diff" else tuple(_WRITERS)
         command.add_argument("--format", choices=formats, default="text", help="how to write it (%(default)s)")
@@ -102,7 +119,37 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("table", metavar="TABLE", help="task key, table, or catalog.schema.table")
         if name == "graph":
             command.add_argument("--layer", metavar="L", help="the job of one layer (all of them)")
+    _add_init(commands)
     return parser
+
+
+def _add_init(commands: Any) -> None:
+    text = "propose rows for the tables of a schema: a file to edit, with the reasons in its comments"
+    command = commands.add_parser("init", help=text, description=INIT, epilog=INIT_EXAMPLES, formatter_class=_AS_IT_IS)
+    add = command.add_argument
+    add("schema", type=_schema, metavar="CATALOG.SCHEMA", help="the tables to load from")
+    add("target", type=_schema, metavar="CATALOG.SCHEMA", help="where the loaded tables go")
+    add("--workspace", type=Path, metavar="DIR", help="a workspace of localjobs (Unity Catalog, as the SDK logs in)")
+    add("--out", type=Path, metavar="FILE", help="the file to write (bundle/execution_table.<schema>.yml)")
+    add("--format", choices=tuple(_WRITERS), default="text", help="how to write problems (%(default)s)")
+
+
+def _schema(text: str) -> SchemaName:
+    parts = text.split(".")
+    if len(parts) != 2 or not all(parts):
+        raise argparse.ArgumentTypeError(f"expected catalog.schema, found {text!r}")
+    return SchemaName(*parts)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from generator.init import Request, init
+
+    out = options.out or Path(f"bundle/execution_table.{options.schema.schema}.yml")
+    request = Request(source=options.schema, target=options.target, workspace=options.workspace, out=out)
+    text, problems = init(request)
+    sys.stdout.write(text)
+    _report(problems, options.format, "; nothing was written")
+    return 1 if problems else 0
 
 
 def _shown(made: Build, options: argparse.Namespace) -> tuple[str, tuple[Problem, ...]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from generator.problem import Problem
+from laketasks.spec import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +38,22 @@ COLUMNS = (
     Column(name="comment", kind="STRING"),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def column_problems(
+    names: Sequence[str], file: str, *, line: int, place: str, absent: str, stray: str
+) -> Iterator[Problem]:
+    """What keeps a table or a file with a header from having the 17 columns, in any order, each once.
+
+    `place` is where the columns stand, in words; `absent` and `stray` are what to do about a missing and a foreign one.
+    """
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        what = f"stands twice in the {place}"
+        yield Problem(file=file, line=line, column=name, what=what, remedy="keep one of them")
+    for name in names:
+        if name not in BY_NAME:
+            near = did_you_mean(name, BY_NAME)
+            yield Problem(file=file, line=line, column=name, what=f"unknown column{near}", remedy="" if near else stray)
+    for column in COLUMNS:
+        if column.name not in names:
+            yield Problem(file=file, line=line, column=column.name, what=f"missing in the {place}", remedy=absent)

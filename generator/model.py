@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from generator.columns import BY_NAME
 from generator.problem import Problem, shown
-from generator.source import RawRow
+from generator.raw_row import RawRow
 from laketasks.spec import PIPELINES, CdcSourceConfig, did_you_mean, parse_config
 
 

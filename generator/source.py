@@ -1,47 +1,70 @@
-"""Rows of execution_table, as a file has them: read, not judged."""
+"""Where the rows of execution_table are, and how each place is read: rows as they stand there, not judged."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from generator.columns import BY_NAME, COLUMNS
 from generator.problem import Problem, shown
-from laketasks.spec import did_you_mean
+from generator.raw_row import Found
 
-if TYPE_CHECKING:
-    from generator.strict_yaml import Parsed
+_TEXTS = (".yml", ".yaml", ".csv", ".json", ".jsonl")
+_SUFFIXES = (*_TEXTS, ".parquet")
+KINDS = "a .yml, .csv, .json, .jsonl or .parquet file, a Delta folder, or catalog.schema.table"
 
-YAML_SUFFIXES = (".yml", ".yaml")
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table of Unity Catalog."""
+
+    catalog: str
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.catalog}.{self.schema}.{self.table}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawRow:
-    """One row: `number` counts data rows from 1, `lines` are those of its columns where they differ from `line`.
+def locate(name: str, folder: Path) -> Path | TableName:
+    """The file or folder below `folder`, or the table: three names with dots between, none of them a file's suffix.
 
-    `reported` are the columns that a problem of the file names already.
+    >>> locate("dev_silver.metadata.execution_table", Path("bundle"))
+    TableName(catalog='dev_silver', schema='metadata', table='execution_table')
+    >>> locate("rows.2024.csv", Path("bundle")).as_posix()
+    'bundle/rows.2024.csv'
     """
-
-    file: str
-    number: int
-    line: int
-    values: Mapping[str, object]
-    lines: Mapping[str, int] = field(default_factory=dict)
-    reported: frozenset[str] = frozenset()
+    parts = name.split(".")
+    if len(parts) == 3 and all(parts) and not {"/", "\\"} & set(name) and f".{parts[2]}".lower() not in _SUFFIXES:
+        return TableName(*parts)
+    return folder / name
 
 
-def read_rows(path: Path, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
-    """Read a .yml, .yaml or .csv file; `file` is its name in messages."""
-    readers = {**dict.fromkeys(YAML_SUFFIXES, _yaml_rows), ".csv": _csv_rows}
-    read = readers.get(path.suffix.lower())
-    if read is None:
+def read_rows(source: Path | TableName, file: str) -> Found:
+    """Read what is there; `file` is its name in messages. A reader and what it needs load when it is asked for."""
+    if isinstance(source, TableName):
+        from generator.unity_catalog_rows import read_table
+
+        return read_table(source)
+    suffix = source.suffix.lower()
+    if (source / "_delta_log").is_dir():
+        from generator.arrow_rows import read_delta
+
+        return read_delta(source, file)
+    if suffix == ".parquet" and source.exists():
+        from generator.arrow_rows import read_parquet
+
+        return read_parquet(source, file)
+    if source.is_dir():
+        what = "is a folder without a Delta table: it has no _delta_log"
+        return (), (Problem(file=file, what=what, remedy=f"name {KINDS}"),)
+    if suffix not in _SUFFIXES:
         what = f"execution_table {shown(file)} is of a kind that this version does not read"
-        return (), (Problem(what=what, remedy="it reads .yml, .yaml and .csv files"),)
+        return (), (Problem(what=what, remedy=f"name {KINDS}"),)
+    return _read_text(source, file)
+
+
+def _read_text(path: Path, file: str) -> Found:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -49,75 +72,18 @@ def read_rows(path: Path, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem,
         return (), (Problem(file=file, what=f"cannot be read: {error.strerror}", remedy=remedy),)
     except UnicodeDecodeError as error:
         return (), (Problem(file=file, what=f"not UTF-8: byte {error.start}", remedy="save the file as UTF-8"),)
-    return read(text, file)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        from generator.csv_rows import read_csv
 
+        return read_csv(text, file)
+    if suffix in (".json", ".jsonl"):
+        from generator.json_rows import read_json
 
-def _yaml_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
-    from generator.strict_yaml import parse
+        return read_json(text, file)
+    from generator.yaml_rows import read_yaml
 
-    parsed, problems = parse(text, file)
-    if problems and parsed.value is None:
-        return (), problems
-    if not isinstance(parsed.value, list):
-        return (), (*problems, _not_rows(file, parsed.line()))
-    strays = (_not_rows(file, parsed.line(i), i + 1) for i, row in enumerate(parsed.value) if not isinstance(row, dict))
-    rows = (_yaml_row(row, parsed, i, file) for i, row in enumerate(parsed.value) if isinstance(row, dict))
-    return tuple(rows), (*problems, *strays)
-
-
-def _not_rows(file: str, line: int, row: int = 0) -> Problem:
-    remedy = "write `- ` before the first column of each row and `column: value` in each line"
-    what = "expected a mapping of columns" if row else "expected a list of rows"
-    return Problem(file=file, line=line, row=row, what=what, remedy=remedy)
-
-
-def _yaml_row(row: dict[object, object], parsed: Parsed, index: int, file: str) -> RawRow:
-    values = {str(column): value for column, value in row.items()}
-    return RawRow(file=file, number=index + 1, line=parsed.line(index), values=values, lines=parsed.lines(index))
-
-
-def _csv_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        problems = tuple(_header_problems(header, file))
-        rows, more = _records(reader, header, file)
-    except csv.Error as error:
-        return (), (Problem(file=file, line=reader.line_num, what=f"not valid CSV: {error}"),)
-    return rows, (*problems, *more)
-
-
-def _records(reader: Any, header: list[str], file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
-    rows: list[RawRow] = []
-    problems: list[Problem] = []
-    reported = frozenset(BY_NAME) - set(header)
-    number, line = 0, reader.line_num + 1
-    for cells in reader:
-        if cells:
-            number += 1
-            if len(cells) != len(header):
-                what = f"has {len(cells)} cells, the header has {len(header)}"
-                remedy = "quote cells that hold a comma or a quotation mark"
-                problems.append(Problem(file=file, line=line, row=number, what=what, remedy=remedy))
-            else:
-                cell_of = {name: _cell(name, text) for name, text in zip(header, cells, strict=True) if name in BY_NAME}
-                rows.append(RawRow(file=file, number=number, line=line, values=cell_of, reported=reported))
-        line = reader.line_num + 1
-    return tuple(rows), tuple(problems)
-
-
-def _header_problems(header: list[str], file: str) -> Iterator[Problem]:
-    for name in sorted({name for name in header if header.count(name) > 1}):
-        yield Problem(file=file, line=1, column=name, what="stands twice in the header", remedy="keep one of them")
-    for name in header:
-        if name not in BY_NAME:
-            what = f"unknown column{did_you_mean(name, BY_NAME)}"
-            remedy = "" if "did you mean" in what else f"the columns are {', '.join(BY_NAME)}"
-            yield Problem(file=file, line=1, column=name, what=what, remedy=remedy)
-    for column in COLUMNS:
-        if column.name not in header:
-            remedy = "add it to the header, empty where it is NULL"
-            yield Problem(file=file, line=1, column=column.name, what="missing in the header", remedy=remedy)
+    return read_yaml(text, file)
 
 
 def read_sql(folder: Path, paths: Iterable[str]) -> dict[str, str | None]:
@@ -130,25 +96,3 @@ def _sql_text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError):
         return None
-
-
-def _cell(name: str, text: str) -> object:
-    """The cell's value; text that cannot be one stays text, which the model refuses by name."""
-    kind = BY_NAME[name].kind
-    if text == "" or (kind != "STRING" and not text.strip()):
-        return None
-    if kind == "BOOLEAN":
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
-    if kind == "INT":
-        return int(text) if text.strip().isascii() and text.strip().lstrip("-").isdigit() and len(text) < 20 else text
-    if kind == "ARRAY<STRING>":
-        return _array(text)
-    return text
-
-
-def _array(text: str) -> object:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, list) else text

@@ -11,9 +11,10 @@ from generator.build import Build, Options, build
 from generator.context import Context
 from generator.model import Entry, read_entries
 from generator.problem import Problem, sentence
+from generator.raw_row import RawRow
 from generator.settings import SettingsFile, read_settings
-from generator.source import RawRow
 
+ROOT = Path(__file__).parents[2]
 GOLDENS = Path(__file__).parent / "goldens"
 ROW: Mapping[str, object] = {
     "src_system": "erp",

@@ -69,6 +69,20 @@ def test_any_layer(options: Options, layer: dict[str, Any]) -> None:
 def test_any_text(options: Options, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     outcome(options, [row()], dict(SETTINGS))
     folder: Path = options.settings.parent
-    for name in ("rows.yml", "rows.csv"):
+    for name in ("rows.yml", "rows.csv", "rows.json"):
         (folder / name).write_text(text, encoding="utf-8")
         build(Options(settings=options.settings, source=folder / name, out=options.out))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text(st.sampled_from('[]{}":,\\nudD8 1e.-tru\t/é'), max_size=25) | st.sampled_from(["[" * 9999, "1" * 9999])
+)
+def test_any_json(options: Options, text: str) -> None:
+    outcome(options, [row()], dict(SETTINGS))
+    path = options.settings.parent / "rows.json"
+    for wrapped in (text, f'[{{"comment": {text}}}]', f'{{"comment": "{text}"}}\n{{}}'):
+        path.write_text(wrapped, encoding="utf-8")
+        built, problems = build(Options(settings=options.settings, source=path, out=options.out))
+        assert built is None
+        assert problems

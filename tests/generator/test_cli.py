@@ -201,7 +201,18 @@ def test_core_modules_import_no_engine() -> None:
     code = f"import sys, importlib\nfor m in {modules}: importlib.import_module('generator.' + m)\nprint(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
-    assert not loaded & {"pyspark", "click", "databricks", "jinja2", "pandas", "localjobs", "monitor", "sqlglot"}
+    assert not loaded & {
+        "pyspark",
+        "click",
+        "databricks",
+        "jinja2",
+        "pandas",
+        "pyarrow",
+        "deltalake",
+        "localjobs",
+        "monitor",
+        "sqlglot",
+    }
 
 
 def test_help_needs_neither_pydantic_nor_yaml() -> None:

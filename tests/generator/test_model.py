@@ -5,7 +5,7 @@ import pytest
 
 from generator.columns import COLUMNS
 from generator.model import Row, read_entries
-from generator.source import RawRow
+from generator.raw_row import RawRow
 from tests.generator.rows import entries, raw, row, sentences
 
 ROOT = Path(__file__).parent.parent.parent

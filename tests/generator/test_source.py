@@ -1,7 +1,13 @@
+import json
 from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from generator.columns import COLUMNS
-from generator.source import RawRow, read_rows
+from generator.raw_row import RawRow
+from generator.source import read_rows
 from tests.generator.rows import sentences
 
 HEADER = ",".join(column.name for column in COLUMNS)
@@ -93,6 +99,78 @@ def test_csv_header_and_width(tmp_path: Path) -> None:
         "1: layer: missing in the header; add it to the header, empty where it is NULL",
         "2: row 1: has 2 cells, the header has 18; quote cells that hold a comma or a quotation mark",
     ]
+
+
+JSON_ROWS = """\
+[
+  {"dst_table_name": "a",
+   "cdc_source_config": {"where": "x", "where": "y"}},
+
+  5, {"comment": "z", "comment": "\\ud83d\\ude00",
+      "src_system": "\\ud83d"}
+]
+"""
+
+
+def test_json_rows_know_their_lines_and_every_key_stands_once(tmp_path: Path) -> None:
+    rows, problems = read(tmp_path, "rows.json", JSON_ROWS)
+    assert problems == [
+        "3: row 1: key 'where' stands twice in cdc_source_config; keep one of them",
+        '5: row 2: expected an object of columns; write {"column": value, ...} for each row',
+        "5: row 3: key 'comment' stands twice, first in line 5; keep one of them",
+        "6: row 3: column 'src_system' holds half of a surrogate pair, which is no text; remove it",
+    ]
+    assert [(row.number, row.line, dict(row.lines)) for row in rows] == [
+        (1, 2, {"dst_table_name": 2, "cdc_source_config": 3}),
+        (3, 5, {"comment": 5}),
+    ]
+    assert rows[1].values == {"comment": "😀"}
+    assert rows[1].reported == {"src_system"}
+
+
+def test_bad_json_never_raises(tmp_path: Path) -> None:
+    for text, said in (
+        ('[{"a": 1},]', "1: not valid JSON: Expecting value"),
+        ('[\n{"a": 1}', "2: not valid JSON: Expecting ',' or ']'"),
+        ('{"a": 1}\n{"a" 1}', "2: not valid JSON: Expecting ':' delimiter"),
+        ("{a: 1}", "1: not valid JSON: Expecting a column's name in double quotes"),
+        ("[] []", "1: not valid JSON: Extra data"),
+        ("[" * 100_000, "0: not valid JSON: "),
+        (f'[{{"a": {"1" * 10_000}}}]', "0: not valid JSON: "),
+    ):
+        rows, problems = read(tmp_path, "rows.json", text)
+        assert rows == ()
+        assert len(problems) == 1
+        assert problems[0].startswith(said), problems
+
+
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=("Cs",))),
+    lambda below: st.lists(below) | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), below),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.dictionaries(st.text('ab"é\n'), VALUE)),
+    indent=st.none() | st.integers(0, 3),
+    ascii_only=st.booleans(),
+)
+def test_json_is_read_as_it_was_written(
+    tmp_path: Path, rows: list[dict[str, Any]], indent: int | None, ascii_only: bool
+) -> None:
+    texts = [json.dumps(row, indent=indent, ensure_ascii=ascii_only) for row in rows]
+    for text in (f" [{','.join(texts)}]\n", "\r\n".join(texts)):
+        found, problems = read(tmp_path, "rows.jsonl", text)
+        assert problems == []
+        assert [dict(row.values) for row in found] == rows
+        lines = text.split("\n")
+        assert all(
+            json.dumps(name, ensure_ascii=ascii_only) in lines[line - 1]
+            for row in found
+            for name, line in row.lines.items()
+        )
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
