@@ -10,15 +10,16 @@ from typing import Any
 from generator.jobs_api import Types, task_types
 from generator.model import Entry, Row
 from generator.plan import Dependency, Gate, Load, Plan, Summary, Task, Waits
+from generator.runner_rules import COMPUTE_FIELDS
 from generator.settings import ENVIRONMENT, PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
 ENVIRONMENT_VERSION = "4"
 JOB_RUN_ID = "{{job.run_id}}"
-# What a task of each type runs on; a type that is not listed needs no compute of the job.
+# What a task of each type runs on; a type that is not listed gets no compute of the job.
 _ON_ENVIRONMENT = ("python_wheel_task", "spark_python_task", "dbt_task")
 _ON_CLUSTER = (*_ON_ENVIRONMENT, "notebook_task", "spark_jar_task")
-_COMPUTE_FIELDS = ("environment_key", "job_cluster_key", "existing_cluster_id", "new_cluster")
+_RETRIES = ("max_retries", "min_retry_interval_millis", "retry_on_timeout")
 
 Fields = dict[str, Any]
 
@@ -133,8 +134,7 @@ class _Writer:
         given = {**TASK_DEFAULTS, **self.layer.task}
         if row.execution_pipeline in self.settings.runners:
             body = self._runner_body(row)
-            if _kind(body, self.types) not in _ON_CLUSTER:
-                given.pop("libraries", None)
+            given = _accepted(given, _kind(body, self.types))
             return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
         body = self._own_body(key, action.entry)
         compute = self._compute({**body, **exception})
@@ -154,7 +154,16 @@ class _Writer:
 
     def _runner_body(self, row: Row) -> Fields:
         body: Fields = _filled(self.settings.runners[row.execution_pipeline], self._words(row))
+        if "for_each_task" in body:
+            body["for_each_task"] = {**body["for_each_task"], "task": self._repeated(body["for_each_task"]["task"])}
         return body
+
+    def _repeated(self, task: Fields) -> Fields:
+        """The task of a for_each_task: it runs on the compute and is retried, not the loop around it."""
+        given = _accepted(
+            {f: self.layer.task[f] for f in (*_RETRIES, "libraries") if f in self.layer.task}, _kind(task, self.types)
+        )
+        return {**task, **self._compute(task), **given, **task}
 
     def _words(self, row: Row) -> dict[str, str]:
         values = row.model_dump()
@@ -168,7 +177,7 @@ class _Writer:
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
         kind = _kind(task, self.types)
-        if any(field in task for field in _COMPUTE_FIELDS):
+        if any(field in task for field in COMPUTE_FIELDS) or (kind == "notebook_task" and "warehouse_id" in task[kind]):
             return {}
         if self.layer.compute == SERVERLESS:
             return {"environment_key": ENVIRONMENT} if kind in _ON_ENVIRONMENT else {}
@@ -184,6 +193,14 @@ class _Writer:
 def _kind(task: Fields, types: Types) -> str:
     """The field that says what the task runs."""
     return next(field for field in task if field in task_types(types))
+
+
+def _accepted(given: Fields, kind: str) -> Fields:
+    """Of the layer's fields for tasks those that a task of this type takes."""
+    if kind == "condition_task":
+        return {}
+    refused = (*(() if kind in _ON_CLUSTER else ("libraries",)), *(_RETRIES if kind == "for_each_task" else ()))
+    return {field: value for field, value in given.items() if field not in refused}
 
 
 def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:
