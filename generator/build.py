@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator.checks import check
+from generator.checks import check, check_alone
 from generator.context import Context
 from generator.document import Bundle, Document, make_document
 from generator.jobs_api import load_types
@@ -17,7 +17,7 @@ from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
-from generator.settings import SettingsFile, check_settings, read_settings, read_variables
+from generator.settings import SettingsFile, check_settings, named_source, read_settings, read_variables
 from generator.source import read_rows, read_sql
 from generator.sql_rules import is_below
 
@@ -50,10 +50,13 @@ class Build:
 
 
 def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
-    """Make the texts, or say everything that stands in the way; warnings come with both."""
+    """Make the texts, or say everything that stands in the way; warnings come with both.
+
+    A step goes on with what the steps before it found right, so that one mistake hides no other.
+    """
     found, problems = read_settings(options.settings, _shown(options.settings))
     if found is None:
-        return None, in_order(problems)
+        return None, in_order((*problems, *_rows_alone(options)))
     root = _root(options.settings)
     try:
         types = load_types()
@@ -62,6 +65,7 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
         return None, (Problem(what="LAKETASKS_BUNDLE_SCHEMA names no bundle schema", remedy=remedy),)
     variables, unread = read_variables(root / "databricks.yml", _shown(root / "databricks.yml"))
     problems = (*problems, *unread, *check_settings(found, types, variables))
+    settings_are_right = not errors(problems)
 
     source = options.source or options.settings.parent / found.settings.execution_table
     raw, unread = read_rows(source, _shown(source))
@@ -71,15 +75,16 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     context = Context(settings=found, sql=sql, durations=durations)
     problems = (*problems, *unread, *unreadable, *untimed)
     if raw:
-        problems = (*problems, *check(entries, context))
+        problems = (*problems, *check(entries, context, complete=not unread))
     elif not unread:
         problems = (*problems, Problem(file=_shown(source), what="holds no rows", remedy="write one for each table"))
-    if errors(problems):
+    if not settings_are_right:
         return None, in_order(problems)
 
-    plans, limits = make_plans(entries, context)
+    wrong = {problem.row for problem in errors(problems)}
+    plans, limits = make_plans([entry for entry in entries if entry.source.number not in wrong], context)
     problems = (*problems, *limits)
-    if errors(problems):
+    if errors(limits):
         return None, in_order(problems)
     bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
     documents = tuple(make_document(plan, found.settings, bundle, types) for plan in plans)
@@ -98,6 +103,17 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     stale = tuple(name for name in generated(options.out, header.settings) if name not in texts)
     made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale)
     return made, in_order(problems)
+
+
+def _rows_alone(options: Options) -> tuple[Problem, ...]:
+    """What is wrong with the rows whatever the settings are, where those cannot be read."""
+    named = named_source(options.settings)
+    source = options.source or (options.settings.parent / named if named else None)
+    if source is None:
+        return ()
+    raw, unread = read_rows(source, _shown(source))
+    entries, unreadable = read_entries(raw)
+    return (*unread, *unreadable, *check_alone(entries))
 
 
 def _root(settings: Path) -> Path:

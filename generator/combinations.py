@@ -158,11 +158,10 @@ def _modes(case: Case) -> Iterator[Refusal]:
 
 
 def _history_order(case: Case) -> Iterator[Refusal]:
-    config = case.config
-    if config.source_mode == "fivetran_history" and config.sequence_by:
-        if tuple(name.lower() for name in config.sequence_by) != (HISTORY_START,):
-            what = f"a Fivetran history is ordered by {HISTORY_START}, not by {', '.join(config.sequence_by)}"
-            yield Refusal(what=what, remedy="remove sequence_by")
+    given = tuple(name.lower() for name in case.config.sequence_by)
+    if case.config.source_mode == "fivetran_history" and given not in ((), (HISTORY_START,)):
+        what = f"a Fivetran history is ordered by {HISTORY_START}, not by {', '.join(given)}"
+        yield Refusal(what=what, remedy="remove sequence_by")
 
 
 def _no_watermark(case: Case) -> Iterator[Refusal]:

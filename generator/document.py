@@ -134,7 +134,7 @@ class _Writer:
         given = {**TASK_DEFAULTS, **self.layer.task}
         if row.execution_pipeline in self.settings.runners:
             body = self._runner_body(row)
-            given = _accepted(given, _kind(body, self.types))
+            given = _accepted(given, body, _kind(body, self.types))
             return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
         body = self._own_body(key, action.entry)
         compute = self._compute({**body, **exception})
@@ -160,9 +160,8 @@ class _Writer:
 
     def _repeated(self, task: Fields) -> Fields:
         """The task of a for_each_task: it runs on the compute and is retried, not the loop around it."""
-        given = _accepted(
-            {f: self.layer.task[f] for f in (*_RETRIES, "libraries") if f in self.layer.task}, _kind(task, self.types)
-        )
+        layer = {field: self.layer.task[field] for field in (*_RETRIES, "libraries") if field in self.layer.task}
+        given = _accepted(layer, task, _kind(task, self.types))
         return {**task, **self._compute(task), **given, **task}
 
     def _words(self, row: Row) -> dict[str, str]:
@@ -177,11 +176,11 @@ class _Writer:
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
         kind = _kind(task, self.types)
-        if any(field in task for field in COMPUTE_FIELDS) or (kind == "notebook_task" and "warehouse_id" in task[kind]):
+        if any(field in task for field in COMPUTE_FIELDS) or not _needs_cluster(task, kind):
             return {}
         if self.layer.compute == SERVERLESS:
             return {"environment_key": ENVIRONMENT} if kind in _ON_ENVIRONMENT else {}
-        return {"job_cluster_key": self.layer.compute} if kind in _ON_CLUSTER else {}
+        return {"job_cluster_key": self.layer.compute}
 
     def _with_wheel(self, task: Fields) -> Fields:
         """On a cluster the wheel is a library of the task; on serverless the environment has it."""
@@ -195,12 +194,18 @@ def _kind(task: Fields, types: Types) -> str:
     return next(field for field in task if field in task_types(types))
 
 
-def _accepted(given: Fields, kind: str) -> Fields:
-    """Of the layer's fields for tasks those that a task of this type takes."""
+def _accepted(given: Fields, task: Fields, kind: str) -> Fields:
+    """Of the layer's fields for tasks those that this task takes."""
     if kind == "condition_task":
         return {}
-    refused = (*(() if kind in _ON_CLUSTER else ("libraries",)), *(_RETRIES if kind == "for_each_task" else ()))
+    libraries = () if _needs_cluster(task, kind) else ("libraries",)
+    refused = (*libraries, *(_RETRIES if kind == "for_each_task" else ()))
     return {field: value for field, value in given.items() if field not in refused}
+
+
+def _needs_cluster(task: Fields, kind: str) -> bool:
+    """Whether the task runs on a cluster where it is not on serverless; a notebook may run on a warehouse."""
+    return kind in _ON_CLUSTER and not (kind == "notebook_task" and "warehouse_id" in task[kind])
 
 
 def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:

@@ -181,7 +181,7 @@ def config(entry: Entry) -> Iterator[Problem]:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -113,6 +113,16 @@ def read_settings(path: Path, file: str) -> tuple[SettingsFile | None, tuple[Pro
     return SettingsFile(settings=settings, file=file, parsed=parsed), ()
 
 
+def named_source(path: Path) -> str:
+    """The execution_table of settings that may be wrong otherwise; "" where they do not say it."""
+    try:
+        value = parse(path.read_text(encoding="utf-8-sig"), "")[0].value
+    except (OSError, UnicodeDecodeError):
+        return ""
+    named = value.get("execution_table") if isinstance(value, dict) else None
+    return named if isinstance(named, str) else ""
+
+
 def read_variables(path: Path, file: str) -> tuple[frozenset[str] | None, tuple[Problem, ...]]:
     """The variables that databricks.yml declares, or None where there is no such file."""
     if not path.is_file():

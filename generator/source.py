@@ -78,18 +78,19 @@ def _yaml_row(row: dict[object, object], node: Any, index: int, file: str) -> Ra
 
 def _csv_rows(text: str, file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    problems: list[Problem] = []
+    rows: list[RawRow] = []
     try:
         header = next(reader, [])
-        problems = tuple(_header_problems(header, file))
-        rows, more = _records(reader, header, file)
-    except csv.Error as error:
-        return (), (Problem(file=file, line=reader.line_num, what=f"not valid CSV: {error}"),)
-    return rows, (*problems, *more)
+        problems.extend(_header_problems(header, file))
+        _records(reader, header, file, rows, problems)
+    except csv.Error as error:  # the rows before it are right or wrong all the same
+        problems.append(Problem(file=file, line=reader.line_num, what=f"not valid CSV: {error}"))
+    return tuple(rows), tuple(problems)
 
 
-def _records(reader: Any, header: list[str], file: str) -> tuple[tuple[RawRow, ...], tuple[Problem, ...]]:
-    rows: list[RawRow] = []
-    problems: list[Problem] = []
+def _records(reader: Any, header: list[str], file: str, rows: list[RawRow], problems: list[Problem]) -> None:
+    """Add each record to the rows, or what is wrong with it to the problems."""
     reported = frozenset(BY_NAME) - set(header)
     number, line = 0, reader.line_num + 1
     for cells in reader:
@@ -103,7 +104,6 @@ def _records(reader: Any, header: list[str], file: str) -> tuple[tuple[RawRow, .
                 cell_of = {name: _cell(name, text) for name, text in zip(header, cells, strict=True) if name in BY_NAME}
                 rows.append(RawRow(file=file, number=number, line=line, values=cell_of, reported=reported))
         line = reader.line_num + 1
-    return tuple(rows), tuple(problems)
 
 
 def _header_problems(header: list[str], file: str) -> Iterator[Problem]:

@@ -38,6 +38,24 @@ class _Loader(_Safe):  # type: ignore[misc]
         return tag
 
 
+def _number(construct: Any) -> Any:
+    """A number of more digits than Python reads stays text, which is refused where it stands."""
+
+    def number(loader: Any, node: Any) -> Any:
+        try:
+            return construct(loader, node)
+        except ValueError:
+            if len(node.value) < _MANY_DIGITS:
+                raise
+            return node.value
+
+    return number
+
+
+_MANY_DIGITS = 1000
+_Loader.add_constructor("tag:yaml.org,2002:int", _number(_Safe.construct_yaml_int))
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A document's value and the nodes that it was made from."""
@@ -63,6 +81,8 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
         try:
             node = loader.get_single_node()
             problems = tuple(_doubled(node, file)) if node is not None else ()
+            if node is not None and not _endless(problems) and "*" in text and _size(node, {}) > _MAX_SIZE:
+                problems = (*problems, Problem(file=file, what=_TOO_LARGE, remedy="write it without aliases"))
             value = _constructed(loader, node) if node is not None and not _endless(problems) else None
         finally:
             loader.dispose()
@@ -73,6 +93,9 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {first}"),)
+    except Exception as error:
+        # PyYAML takes for granted that a value is what its tag says, such as `!!bool maybe`.
+        return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {type(error).__name__} in a tagged value"),)
     return Parsed(value, node), problems
 
 
@@ -114,10 +137,21 @@ def _constructed(loader: _Loader, node: yaml.Node) -> Any:
 
 
 _ENDLESS = "an alias that contains itself"
+_TOO_LARGE = "its aliases make more than ten million values of it"
+_MAX_SIZE = 10_000_000
 
 
 def _endless(problems: tuple[Problem, ...]) -> bool:
-    return any(problem.what == _ENDLESS for problem in problems)
+    return any(problem.what in (_ENDLESS, _TOO_LARGE) for problem in problems)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes there are with every alias written out."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
+    return known[id(node)]
 
 
 def _doubled(root: yaml.Node, file: str) -> Iterator[Problem]:
