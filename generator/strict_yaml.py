@@ -38,22 +38,15 @@ class _Loader(_Safe):  # type: ignore[misc]
         return tag
 
 
-def _number(construct: Any) -> Any:
-    """A number of more digits than Python reads stays text, which is refused where it stands."""
-
-    def number(loader: Any, node: Any) -> Any:
-        try:
-            return construct(loader, node)
-        except ValueError:
-            if len(node.value) < _MANY_DIGITS:
-                raise
-            return node.value
-
-    return number
-
-
 _MANY_DIGITS = 1000
-_Loader.add_constructor("tag:yaml.org,2002:int", _number(_Safe.construct_yaml_int))
+
+
+def _integer(loader: Any, node: Any) -> Any:
+    """A number of more digits than Python writes stays text, which is refused where it stands."""
+    return node.value if len(node.value) > _MANY_DIGITS else _Safe.construct_yaml_int(loader, node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,9 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
         return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {first}"),)
     except Exception as error:
         # PyYAML takes for granted that a value is what its tag says, such as `!!bool maybe`.
-        return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {type(error).__name__} in a tagged value"),)
+        return Parsed(None, None), (
+            Problem(file=file, what=f"not valid YAML: {type(error).__name__} in a tagged value"),
+        )
     return Parsed(value, node), problems
 
 
