@@ -37,7 +37,7 @@ def runner_problems(body: Mapping[str, Any], types: Types) -> Iterator[_Words]:
     [(('job_cluster_key',), 'sql_task takes no job_cluster_key')]
     """
     kinds = [field for field in body if field in task_types(types)]
-    if len(kinds) != 1:
+    if len(kinds) != 1 or body[kinds[0]] is None:
         yield (), _ONE_TASK, ""
         return
     yield from _compute(body, kinds[0])

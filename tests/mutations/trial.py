@@ -29,7 +29,8 @@ class Report:
     trouble: str
 
     def addresses(self) -> set[tuple[int, str, str]]:
-        return {(p["row"], p["column"], p["what"]) for p in self.problems}
+        """Row, column and words of each problem, without what it suggests, which depends on the other rows."""
+        return {(p["row"], p["column"], p["what"].split("; did you mean")[0]) for p in self.problems}
 
 
 @contextlib.contextmanager
