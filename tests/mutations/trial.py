@@ -44,13 +44,13 @@ def inside(folder: Path) -> Iterator[None]:
 
 
 def generate(folder: Path, source: str) -> Report:
-    """Run `generate` in the folder. `trouble` says what broke a promise: a trace, a file, a failure without a reason."""
+    """Run `generate` in the folder. `trouble` says which promise it broke: a trace, a file, no reason."""
     out, err = io.StringIO(), io.StringIO()
     before = _written(folder)
     try:
         with inside(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(_arguments("generate", source))
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is what we look for
+    except BaseException as error:  # whatever it is, it is what we look for
         return Report(-1, (), f"{type(error).__name__}: {str(error)[:300]}")
     return _judged(folder, source, before, code, out.getvalue(), err.getvalue())
 
