@@ -31,10 +31,10 @@ def scripts(path: Path) -> list[str]:
 def test_the_commands_of_a_workflow_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\n".join(scripts(path))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake ([\w.-]+)(?=\s|$)", text):
+    for target in re.findall(r"^make ([\w.-]+)(?=\s|$)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     text = text.replace('"$format"', "text")
-    commands = re.findall(r"(?:python -m |^(?:once )?)generator ([a-z][^>|&\n#]+)", text, re.MULTILINE)
+    commands = re.findall(r"(?:python -m |^(?:once )?)generator ([a-z][^>|&\n#`]+)", text, re.MULTILINE)
     assert commands
     for command in commands:
         with pytest.raises(SystemExit) as left:
