@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from unicodedata import category
@@ -123,8 +124,17 @@ def known_pipeline(entry: Entry, context: Context) -> Iterator[Problem]:
     if context.settings.settings.on_unknown_pipeline == "error":
         remedy = f"use one of {', '.join(known)}, or define a runner in {context.settings.file}"
         yield entry.problem("execution_pipeline", what, remedy)
+        yield from _as_meant(entry, next(iter(get_close_matches(word.lower(), known, n=1)), ""))
     elif entry.row.is_active_flag:
         yield entry.problem("execution_pipeline", what, "the row is left out of the job", "warning")
+
+
+def _as_meant(entry: Entry, near: str) -> Iterator[Problem]:
+    """What else is wrong with a row whose loader is misspelled, so that it need not be asked twice."""
+    if near in PIPELINES:
+        meant = replace(entry, row=entry.row.model_copy(update={"execution_pipeline": near}))
+        said = {problem for rule in ROW_RULES for problem in rule(entry)}
+        yield from (problem for rule in ROW_RULES for problem in rule(meant) if problem not in said)
 
 
 _KEYS = {
