@@ -81,14 +81,18 @@ def build(options: Options) -> tuple[Build | None, tuple[Problem, ...]]:
     if not settings_are_right:
         return None, in_order(problems)
 
-    wrong = {problem.row for problem in errors(problems)}
+    # A row that is only in the wrong order, perhaps because of another, can still be made a task.
+    wrong = {problem.row for problem in errors(problems) if problem.column != "execution_order"}
     plans, limits = make_plans([entry for entry in entries if entry.source.number not in wrong], context)
     problems = (*problems, *limits)
     if errors(limits):
         return None, in_order(problems)
     bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
     documents = tuple(make_document(plan, found.settings, bundle, types) for plan in plans)
-    problems = (*problems, *(p for document in documents for p in document_problems(document, context, types)))
+    unsound = [problem for document in documents for problem in document_problems(document, context, types)]
+    if errors(problems):  # what is wrong with the job as a whole then follows from its rows
+        unsound = [problem for problem in unsound if problem.row]
+    problems = (*problems, *unsound)
     header = _header(options, found, source, root)
     names = {f"{document.plan.layer}{SUFFIX}": document for document in documents}
     problems = (*problems, *_in_the_way(options.out, names))

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from generator.columns import BY_NAME
 from generator.job_rules import job_problems
@@ -31,6 +32,13 @@ _WRITTEN = {
     "run_if": "the generator writes it; say on_upstream_failure: continue or skip",
     "disabled": "set is_active_flag to false in the row",
 }
+
+
+def _printable(path: str) -> str:
+    """The path, in which a control character is a mistake and NUL cannot be looked up."""
+    if not path.isprintable():
+        raise PydanticCustomError("path", "expected a path without control characters")
+    return path
 
 
 class _Model(BaseModel):
@@ -65,7 +73,7 @@ class LayerSettings(_Model):
 class Settings(_Model):
     """`catalogs` maps a catalog's name in the metadata to the bundle variable that names the target's."""
 
-    execution_table: str
+    execution_table: Annotated[str, AfterValidator(_printable)]
     run_log: str
     catalogs: dict[str, str] = Field(default_factory=dict)
     runners: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -120,7 +128,7 @@ def named_source(path: Path) -> str:
     except (OSError, UnicodeDecodeError):
         return ""
     named = value.get("execution_table") if isinstance(value, dict) else None
-    return named if isinstance(named, str) else ""
+    return named if isinstance(named, str) and named.isprintable() else ""
 
 
 def read_variables(path: Path, file: str) -> tuple[frozenset[str] | None, tuple[Problem, ...]]:

@@ -145,6 +145,16 @@ def test_no_mistake_hides_another(tmp_path: Path) -> None:
         "the task's parameters take 10",
         "expected full or incremental",
     ]
+    circle = {name: {f"src_{part}": row()[f"dst_{part}"] for part in ("catalog", "schema")} for name in "ab"}
+    rows = [row(dst_table_name=name, **columns) for name, columns in circle.items()]
+    rows[0] |= {"src_table_name": "b", "cdc_source_config": {"where": "a" * 10_000}}
+    rows[1] |= {"src_table_name": "a"}
+    for edges in ("barrier", "lineage"):
+        found = said(tmp_path, rows, layers={"bronze_to_silver": {"edges": edges}})
+        assert [message.split(": ")[1].split(",")[0] for message in found] == [
+            "the task's parameters take 10",
+            "reads go in a circle",
+        ]
     assert said(tmp_path, [wrong], on_unknwon_pipeline="skip") == [
         "row 1 (b) load_type: expected full or incremental, found 'ful'; did you mean full?",
         "on_unknwon_pipeline: unknown setting; did you mean on_unknown_pipeline?",

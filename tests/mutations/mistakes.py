@@ -292,6 +292,7 @@ UNREADABLE_SETTINGS: tuple[tuple[tuple[str, ...], Any, str, str], ...] = (
     (("layers", "silver_to_gold", "edges"), 1, "layers.silver_to_gold.edges", "expected"),
     (("layers", "silver_to_gold", "max_parallel_tasks"), "3", "layers.silver_to_gold.max_parallel_tasks", "integer"),
     (("run_log",), ["a"], "run_log", "string"),
+    (("execution_table",), "rows\0.yml", "execution_table", "control characters"),
     (("catalogs",), "dev", "catalogs", "dictionary"),
     (("runners", "list"), [], "runners.list", "dictionary"),
 )
