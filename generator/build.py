@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator.checks import check
+from generator.checks import check, check_alone
 from generator.context import Context
 from generator.document import Bundle, Document, make_document
 from generator.jobs_api import load_types
@@ -17,7 +17,7 @@ from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
-from generator.settings import SettingsFile, check_settings, read_settings, read_variables
+from generator.settings import SettingsFile, check_settings, named_source, read_settings, read_variables
 from generator.source import TableName, locate, read_rows, read_sql
 from generator.split import SIZE, JobSize, split_plans
 from generator.sql_rules import is_below
@@ -52,10 +52,13 @@ class Build:
 
 
 def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[Problem, ...]]:
-    """Make the texts, or say everything that stands in the way; warnings come with both."""
+    """Make the texts, or say everything that stands in the way; warnings come with both.
+
+    A step goes on with what the steps before it found right, so that one mistake hides no other.
+    """
     found, problems = read_settings(options.settings, _shown(options.settings))
     if found is None:
-        return None, in_order(problems)
+        return None, in_order((*problems, *_rows_alone(options)))
     root = _root(options.settings)
     try:
         types = load_types()
@@ -64,8 +67,9 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
         return None, (Problem(what="LAKETASKS_BUNDLE_SCHEMA names no bundle schema", remedy=remedy),)
     variables, unread = read_variables(root / "databricks.yml", _shown(root / "databricks.yml"))
     problems = (*problems, *unread, *check_settings(found, types, variables))
+    settings_are_right = not errors(problems)
 
-    source = _source(options, found)
+    source = _source(options, found.settings.execution_table)
     raw, unread = read_rows(source, _named(source))
     entries, unreadable = read_entries(raw)
     sql = read_sql(options.settings.parent, _sql_paths(entries))
@@ -73,20 +77,25 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     context = Context(settings=found, sql=sql, durations=durations)
     problems = (*problems, *unread, *unreadable, *untimed)
     if raw:
-        problems = (*problems, *check(entries, context))
+        problems = (*problems, *check(entries, context, complete=not unread))
     elif not unread:
         problems = (*problems, Problem(file=_named(source), what="holds no rows", remedy="write one for each table"))
-    if errors(problems):
+    if not settings_are_right:
         return None, in_order(problems)
 
-    plans, large = make_plans(entries, context)
+    # A row that is only in the wrong order, perhaps because of another, can still be made a task.
+    wrong = {problem.row for problem in errors(problems) if problem.column != "execution_order"}
+    plans, large = make_plans([entry for entry in entries if entry.source.number not in wrong], context)
     plans, too_large = split_plans(plans, context, size)
     problems = (*problems, *large, *too_large)
-    if errors(problems):
+    if errors((*large, *too_large)):
         return None, in_order(problems)
     bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
     documents = tuple(make_document(job, found.settings, bundle, types) for plan in plans for job in plan.jobs)
-    problems = (*problems, *(p for document in documents for p in document_problems(document, context, types)))
+    unsound = [problem for document in documents for problem in document_problems(document, context, types)]
+    if errors(problems):  # what is wrong with the job as a whole then follows from its rows
+        unsound = [problem for problem in unsound if problem.row]
+    problems = (*problems, *unsound)
     header = _header(options, found, source, root)
     names = {f"{document.plan.key}{SUFFIX}": document for document in documents}
     problems = (*problems, *_in_the_way(options.out, names))
@@ -103,6 +112,17 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     return made, in_order(problems)
 
 
+def _rows_alone(options: Options) -> tuple[Problem, ...]:
+    """What is wrong with the rows whatever the settings are, where those cannot be read."""
+    named = named_source(options.settings)
+    if options.source is None and not named:
+        return ()
+    source = _source(options, named)
+    raw, unread = read_rows(source, _named(source))
+    entries, unreadable = read_entries(raw)
+    return (*unread, *unreadable, *check_alone(entries))
+
+
 def _root(settings: Path) -> Path:
     """The bundle's root: where databricks.yml stands, beside the settings' folder or in it."""
     folder = settings.resolve().parent
@@ -115,9 +135,9 @@ def _sql_paths(entries: tuple[Entry, ...]) -> list[str]:
     ]
 
 
-def _source(options: Options, found: SettingsFile) -> Path | TableName:
+def _source(options: Options, named: str) -> Path | TableName:
     if options.source is None:
-        return locate(found.settings.execution_table, options.settings.parent)
+        return locate(named, options.settings.parent)
     return locate(str(options.source), Path())
 
 

@@ -14,24 +14,33 @@ from generator.model import Entry
 from generator.problem import Problem
 
 
-def check(entries: Sequence[Entry], context: Context) -> tuple[Problem, ...]:
-    """Judge the rows one by one and together."""
-    return tuple(chain(_each(entries, context), _together(entries, context)))
+def check(entries: Sequence[Entry], context: Context, *, complete: bool = True) -> tuple[Problem, ...]:
+    """Judge the rows one by one and together; where they are not complete, what is missing is no problem."""
+    found = chain(check_alone(entries), _each(entries, context), _together(entries, context))
+    unmatched = table_rules.settings_match_rows(entries, context) if complete else ()
+    return tuple(chain(found, unmatched))
+
+
+def check_alone(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """What is wrong with the rows whatever the settings are."""
+    for entry in entries:
+        for rule in row_rules.ROW_RULES:
+            yield from rule(entry)
+    for rule_together in table_rules.ACTIVE_RULES:
+        yield from rule_together(_active(entries))
 
 
 def _each(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     for entry in entries:
-        for rule in row_rules.ROW_RULES:
-            yield from rule(entry)
-        for rule_in_context in (*row_rules.CONTEXT_RULES, *sql_rules.CONTEXT_RULES):
-            yield from rule_in_context(entry, context)
+        for rule in (*row_rules.CONTEXT_RULES, *sql_rules.CONTEXT_RULES):
+            yield from rule(entry, context)
 
 
 def _together(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
-    active = [entry for entry in entries if entry.row.is_active_flag]
-    for rule in table_rules.ACTIVE_RULES:
-        yield from rule(active)
-    for rule_in_context in (*table_rules.CONTEXT_RULES, *order_rules.CONTEXT_RULES):
-        yield from rule_in_context(active, context)
+    for rule in (*table_rules.CONTEXT_RULES, *order_rules.CONTEXT_RULES):
+        yield from rule(_active(entries), context)
     yield from sql_rules.one_select_each(entries, context)
-    yield from table_rules.settings_match_rows(entries, context)
+
+
+def _active(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.row.is_active_flag]

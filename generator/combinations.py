@@ -26,6 +26,7 @@ class Case:
     load_type: str
     config: CdcSourceConfig
     keys: tuple[str, ...] = ()
+    surrogate: tuple[str, ...] = ()
 
 
 # Keys that mean something to some runners only.
@@ -53,6 +54,8 @@ DELETE_MODE: Mapping[str, tuple[str, ...]] = {
     "scd2": ("soft", "ignore", "new_record"),
     "fact_incremental_merge": ("soft", "hard", "ignore"),
 }
+HISTORY_START = "_fivetran_start"
+MAX_CLUSTER_COLUMNS = 4
 INCREMENTAL_MODES = ("state", "events", "cdf", "fivetran_history")
 OVERWRITE_MODES = ("state", "snapshot")
 
@@ -84,6 +87,26 @@ def _one_of_two(case: Case) -> Iterator[Refusal]:
             yield Refusal(what=f"{one} and {other} exclude each other", remedy="keep one of them")
 
 
+def _columns_left_out(case: Case) -> Iterator[Refusal]:
+    """A key is always carried, and only what is carried has a history."""
+    config, keys = case.config, _lower(case.keys)
+    for key in sorted(keys & _lower(config.except_column_list)):
+        what = f"except_column_list names {key}, which is a key and always carried"
+        yield Refusal(what=what, remedy="remove it from the list")
+    for word in ("track_history_column_list", "track_history_except_column_list"):
+        named = _lower(getattr(config, word)) - keys
+        left_out = named & _lower(config.except_column_list)
+        if config.column_list:
+            left_out |= named - _lower(config.column_list)
+        for column in sorted(left_out):
+            remedy = "carry it, or remove it from the list"
+            yield Refusal(what=f"{word} names {column}, which is not carried", remedy=remedy)
+
+
+def _lower(names: tuple[str, ...]) -> set[str]:
+    return {name.lower() for name in names}
+
+
 def _missing_keys(case: Case) -> Iterator[Refusal]:
     word, mode = case.config.on_missing, case.config.source_mode
     if word == "ignore":
@@ -111,6 +134,9 @@ def _drop_columns(case: Case) -> Iterator[Refusal]:
     if case.config.schema_evolution == "drop_columns" and case.pipeline != "fact_overwrite":
         what = f"schema_evolution: drop_columns is not for {case.pipeline}"
         yield Refusal(what=what, remedy="use add_columns or fail; only fact_overwrite replaces every row")
+    elif case.config.schema_evolution == "drop_columns" and case.config.replace_where:
+        what = "schema_evolution: drop_columns with replace_where, which keeps rows that have those columns"
+        yield Refusal(what=what, remedy="use add_columns or fail, or remove replace_where")
 
 
 def _modes(case: Case) -> Iterator[Refusal]:
@@ -129,6 +155,35 @@ def _modes(case: Case) -> Iterator[Refusal]:
     elif mode == "fivetran_history" and not case.config.reconcile:
         what = "incremental with fivetran_history misses ended rows, whose _fivetran_synced stays"
         yield Refusal(column="load_type", what=what, remedy="add reconcile: true, or set load_type full")
+
+
+def _history_order(case: Case) -> Iterator[Refusal]:
+    given = tuple(name.lower() for name in case.config.sequence_by)
+    if case.config.source_mode == "fivetran_history" and given not in ((), (HISTORY_START,)):
+        what = f"a Fivetran history is ordered by {HISTORY_START}, not by {', '.join(given)}"
+        yield Refusal(what=what, remedy="remove sequence_by")
+
+
+def _no_watermark(case: Case) -> Iterator[Refusal]:
+    if case.load_type == "full" and case.config.lookback != CdcSourceConfig().lookback:
+        remedy = "remove it, or set load_type incremental"
+        yield Refusal(what="lookback does nothing in a full read", remedy=remedy, severity="warning")
+
+
+def _clustering(case: Case) -> Iterator[Refusal]:
+    columns = case.config.cluster_by
+    if len(columns) > MAX_CLUSTER_COLUMNS:
+        what = f"cluster_by takes up to {MAX_CLUSTER_COLUMNS} columns, found {len(columns)}"
+        yield Refusal(what=what, remedy="keep those that queries filter by")
+
+
+def _surrogate(case: Case) -> Iterator[Refusal]:
+    """The loader makes the surrogate key, so it is no column of the source."""
+    own = {name.lower() for name in case.surrogate} if case.pipeline == "scd2" else set()
+    for name in sorted(own & _lower(case.keys)):
+        what = f"{name} is the natural key as well, and a surrogate key is made by the loader"
+        remedy = "give the surrogate key a name of its own, or clear the column"
+        yield Refusal(column="primary_key_columns", what=what, remedy=remedy)
 
 
 def _reconciled(case: Case) -> Iterator[Refusal]:
@@ -165,10 +220,15 @@ def _unseen_deletes(case: Case) -> Iterator[Refusal]:
 RULES: tuple[Rule, ...] = (
     _keys_of_another_runner,
     _one_of_two,
+    _columns_left_out,
     _missing_keys,
     _deletes,
     _drop_columns,
     _modes,
+    _history_order,
+    _no_watermark,
+    _clustering,
+    _surrogate,
     _reconciled,
     _row_identity,
     _unseen_deletes,

@@ -10,6 +10,7 @@ from typing import Any
 from generator.jobs_api import Types, task_types
 from generator.model import Entry, Row
 from generator.plan import Child, Dependency, Gate, Load, Plan, Summary, Task
+from generator.runner_rules import COMPUTE_FIELDS
 from generator.settings import ENVIRONMENT, PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
@@ -29,10 +30,10 @@ _NOT_OF_A_CHILD = (
     "webhook_notifications",
     "notification_settings",
 )
-# What a task of each type runs on; a type that is not listed needs no compute of the job.
+# What a task of each type runs on; a type that is not listed gets no compute of the job.
 _ON_ENVIRONMENT = ("python_wheel_task", "spark_python_task", "dbt_task")
 _ON_CLUSTER = (*_ON_ENVIRONMENT, "notebook_task", "spark_jar_task")
-_COMPUTE_FIELDS = ("environment_key", "job_cluster_key", "existing_cluster_id", "new_cluster")
+_RETRIES = ("max_retries", "min_retry_interval_millis", "retry_on_timeout")
 
 Fields = dict[str, Any]
 
@@ -160,8 +161,7 @@ class _Writer:
         given = {**TASK_DEFAULTS, **self.layer.task}
         if row.execution_pipeline in self.settings.runners:
             body = self._runner_body(row)
-            if _kind(body, self.kinds) not in _ON_CLUSTER:
-                given.pop("libraries", None)
+            given = _accepted(given, body, _kind(body, self.kinds))
             return {**described, **body, **self._compute({**body, **exception}), **given, **body, **exception}
         body = self._own_body(key, action.entry)
         compute = self._compute({**body, **exception})
@@ -181,7 +181,15 @@ class _Writer:
 
     def _runner_body(self, row: Row) -> Fields:
         body: Fields = _filled(self.settings.runners[row.execution_pipeline], self._words(row))
+        if "for_each_task" in body:
+            body["for_each_task"] = {**body["for_each_task"], "task": self._repeated(body["for_each_task"]["task"])}
         return body
+
+    def _repeated(self, task: Fields) -> Fields:
+        """The task of a for_each_task: it runs on the compute and is retried, not the loop around it."""
+        layer = {field: self.layer.task[field] for field in (*_RETRIES, "libraries") if field in self.layer.task}
+        given = _accepted(layer, task, _kind(task, self.kinds))
+        return {**task, **self._compute(task), **given, **task}
 
     def _words(self, row: Row) -> dict[str, str]:
         values = row.model_dump()
@@ -195,11 +203,11 @@ class _Writer:
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
         kind = _kind(task, self.kinds)
-        if any(field in task for field in _COMPUTE_FIELDS):
+        if any(field in task for field in COMPUTE_FIELDS) or not _needs_cluster(task, kind):
             return {}
         if self.layer.compute == SERVERLESS:
             return {"environment_key": ENVIRONMENT} if kind in _ON_ENVIRONMENT else {}
-        return {"job_cluster_key": self.layer.compute} if kind in _ON_CLUSTER else {}
+        return {"job_cluster_key": self.layer.compute}
 
     def _with_wheel(self, task: Fields) -> Fields:
         """On a cluster the wheel is a library of the task; on serverless the environment has it."""
@@ -211,6 +219,20 @@ class _Writer:
 def _kind(task: Fields, kinds: frozenset[str]) -> str:
     """The field that says what the task runs."""
     return next(field for field in task if field in kinds)
+
+
+def _accepted(given: Fields, task: Fields, kind: str) -> Fields:
+    """Of the layer's fields for tasks those that this task takes."""
+    if kind == "condition_task":
+        return {}
+    libraries = () if _needs_cluster(task, kind) else ("libraries",)
+    refused = (*libraries, *(_RETRIES if kind == "for_each_task" else ()))
+    return {field: value for field, value in given.items() if field not in refused}
+
+
+def _needs_cluster(task: Fields, kind: str) -> bool:
+    """Whether the task runs on a cluster where it is not on serverless; a notebook may run on a warehouse."""
+    return kind in _ON_CLUSTER and not (kind == "notebook_task" and "warehouse_id" in task[kind])
 
 
 def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
@@ -12,8 +13,12 @@ from generator.document import Document, Fields
 from generator.jobs_api import Types, unknown_fields
 from generator.plan import Load
 from generator.problem import Problem
+from generator.runner_rules import COMPUTE_FIELDS
+from generator.settings import ENVIRONMENT, texts
+from laketasks.spec import did_you_mean
 
 MAX_PARAMETER_BYTES = 10_000
+_OF_TASK = re.compile(r"\{\{\s*tasks\.([\w-]+)\.")
 
 
 def document_problems(document: Document, context: Context, types: Types) -> tuple[Problem, ...]:
@@ -59,6 +64,54 @@ def _compute(document: Document) -> Iterator[_Words]:
                 yield task["task_key"], "execution_pipeline", what, f"declare it in the layer's job.{listed}"
 
 
+def _runs_on(document: Document) -> Iterator[_Words]:
+    """A task that needs a cluster has none on a serverless layer, and our environment has no dbt."""
+    own = [item for item in document.job.get("environments") or () if item.get("environment_key") == ENVIRONMENT]
+    packages = own[0].get("spec", {}).get("dependencies", []) if own else []
+    has_dbt = any(not str(package).endswith(".whl") for package in packages)
+    for task in document.job["tasks"]:
+        if "spark_jar_task" in task and not any(field in task for field in COMPUTE_FIELDS):
+            remedy = "name a job cluster in the layer's compute, or an environment with java_dependencies in the runner"
+            yield task["task_key"], "execution_pipeline", "spark_jar_task has nothing to run on", remedy
+        if "dbt_task" in task and task.get("environment_key") == ENVIRONMENT and not has_dbt:
+            what = f"dbt_task runs in environment {ENVIRONMENT}, which has no dbt"
+            remedy = "add an environment with dbt-databricks to job.environments and name it in the runner"
+            yield task["task_key"], "execution_pipeline", what, remedy
+
+
+def _task_references(document: Document) -> Iterator[_Words]:
+    """A task's values are there for the tasks after it. Only a runner of the settings can refer to them."""
+    named = {
+        task["task_key"]: sorted({key for text in texts(task) for key in _OF_TASK.findall(text)})
+        for task in document.job["tasks"]
+        if "named_parameters" not in task.get("python_wheel_task", {})
+    }
+    before = {task["task_key"]: [d["task_key"] for d in task.get("depends_on", ())] for task in document.job["tasks"]}
+    for key, others in named.items():
+        above = _above(key, before) if others else set()
+        for other in others:
+            if other not in above:
+                near = did_you_mean(other, above)
+                what = f"refers to {{{{tasks.{other}...}}}}, which is no task that it waits for{near}"
+                yield (
+                    key,
+                    "execution_pipeline",
+                    what,
+                    "" if near else "give the row a later order, or name another task",
+                )
+
+
+def _above(key: str, before: Mapping[str, list[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(before[key])
+    while waiting:
+        other = waiting.pop()
+        if other not in found:
+            found.add(other)
+            waiting.extend(before.get(other, ()))
+    return found
+
+
 def _parameter_bytes(document: Document) -> Iterator[_Words]:
     for task in document.job["tasks"]:
         size = max(len(json.dumps(p, ensure_ascii=False).encode()) for p in (*_parameters(task), {}))
@@ -90,5 +143,7 @@ RULES: tuple[Callable[[Document], Iterator[_Words]], ...] = (
     _keys_once,
     _edges,
     _compute,
+    _runs_on,
+    _task_references,
     _parameter_bytes,
 )

@@ -200,8 +200,8 @@ def _by_reads(loads: Mapping[str, Entry], run_if: str, lineage: Lineage) -> list
     place = {key: index for index, key in enumerate(loads)}
     smaller: dict[int, Waits] = {}
     for order in {entry.row.execution_order for entry in loads.values() if not knows_reads(entry)}:
-        before = (key for key, entry in loads.items() if entry.row.execution_order < order)
-        smaller[order] = Waits(on=_on(before), name=f"before_order_{order}")
+        before = [key for key, entry in loads.items() if entry.row.execution_order < order]
+        smaller[order] = Waits(on=_on(before), name=f"before_order_{order}" if before else "")
     tasks: list[Task] = []
     for key, entry in loads.items():
         order = entry.row.execution_order

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
 from unicodedata import category
 
 from generator.columns import COLUMNS
@@ -13,8 +16,10 @@ from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.settings import identifier_problem
+from generator.sql_text import condition_problem
 from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean, unsupported
 
+_LARGEST_INT = 2**31 - 1  # the column is an INT
 RESERVED_KEYS = ("run_summary",)
 RESERVED_PREFIX = "gate_"
 _TASK_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -46,6 +51,9 @@ def execution_order_from_1(entry: Entry) -> Iterator[Problem]:
     order = entry.row.execution_order
     if order < 0 or entry.source.values.get("execution_order") == 0:
         yield entry.problem("execution_order", f"expected an integer, 1 or larger, found {order}", "1 runs first")
+    elif order > _LARGEST_INT:
+        what = f"expected an integer up to {_LARGEST_INT:,}, found one of {len(str(order))} digits"
+        yield entry.problem("execution_order", what, "1 runs first")
 
 
 def text_without_control(entry: Entry) -> Iterator[Problem]:
@@ -116,8 +124,17 @@ def known_pipeline(entry: Entry, context: Context) -> Iterator[Problem]:
     if context.settings.settings.on_unknown_pipeline == "error":
         remedy = f"use one of {', '.join(known)}, or define a runner in {context.settings.file}"
         yield entry.problem("execution_pipeline", what, remedy)
+        yield from _as_meant(entry, next(iter(get_close_matches(word.lower(), known, n=1)), ""))
     elif entry.row.is_active_flag:
         yield entry.problem("execution_pipeline", what, "the row is left out of the job", "warning")
+
+
+def _as_meant(entry: Entry, near: str) -> Iterator[Problem]:
+    """What else is wrong with a row whose loader is misspelled, so that it need not be asked twice."""
+    if near in PIPELINES:
+        meant = replace(entry, row=entry.row.model_copy(update={"execution_pipeline": near}))
+        said = {problem for rule in ROW_RULES for problem in rule(entry)}
+        yield from (problem for rule in ROW_RULES for problem in rule(meant) if problem not in said)
 
 
 _KEYS = {
@@ -174,29 +191,76 @@ def config(entry: Entry) -> Iterator[Problem]:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def config_columns(entry: Entry) -> Iterator[Problem]:
     if not entry.built_in:
         return
-    found = entry.config
-    listed = {"sequence_by": found.sequence_by, "watermark": (found.watermark,), "cluster_by": found.cluster_by}
-    for key, columns in listed.items():
-        for column in columns:
+    for key in _COLUMN_KEYS:
+        named = getattr(entry.config, key)
+        for column in (named,) if isinstance(named, str) else named:
             if column != column.strip() or len(column) > 255:
                 yield entry.problem("cdc_source_config", f"{key}: {shown(column)} is not a column's name")
+
+
+_COLUMN_KEYS = (
+    "sequence_by",
+    "watermark",
+    "column_list",
+    "except_column_list",
+    "track_history_column_list",
+    "track_history_except_column_list",
+    "cluster_by",
+)
+
+
+def config_conditions(entry: Entry) -> Iterator[Problem]:
+    """A condition stands inside a statement of the loader, so it has to end where it begins."""
+    if not entry.built_in:
+        return
+    found = entry.config
+    conditions = {key: getattr(found, key) for key in ("apply_as_deletes", "where", "replace_where")}
+    for kind, rules in found.expectations.items():
+        conditions |= {f"expectations.{kind}.{name}": condition for name, condition in rules.items()}
+    for key, condition in conditions.items():
+        if what := condition_problem(condition):
+            yield entry.problem("cdc_source_config", f"{key}: {what}", "write one SQL condition")
 
 
 def combinations(entry: Entry) -> Iterator[Problem]:
     if not entry.built_in:
         return
     row = entry.row
-    keys = tuple(row.business_key_columns or ())
-    case = Case(pipeline=row.execution_pipeline, load_type=row.load_type, config=entry.config, keys=keys)
+    case = Case(
+        pipeline=row.execution_pipeline,
+        load_type=row.load_type,
+        config=entry.config,
+        keys=row.business_key_columns if row.execution_pipeline in _DIMENSIONS else row.primary_key_columns,
+        surrogate=row.primary_key_columns,
+    )
     for found in combination_problems(case):
         yield entry.problem(found.column, found.what, found.remedy, found.severity)
+
+
+def near_names(entry: Entry, context: Context) -> Iterator[Problem]:
+    """A catalog or layer that the settings do not name is taken as it is, and is most often one that they do."""
+    settings = context.settings.settings
+    sourced = ("src_catalog",) if entry.built_in and not entry.row.sql_file_path else ()
+    for column in (*sourced, "dst_catalog"):
+        if near := _near(getattr(entry.row, column), tuple(settings.catalogs)):
+            what = f"{shown(getattr(entry.row, column))} is no catalog of the settings; did you mean {near}?"
+            yield entry.problem(column, what, "list it under catalogs, so that each target has its own", "warning")
+    if near := _near(entry.row.layer, tuple(settings.layers)):
+        what = f"{shown(entry.row.layer)} is no layer of the settings and makes a job of its own; did you mean {near}?"
+        yield entry.problem("layer", what, "give it an entry under layers", "warning")
+
+
+@cache
+def _near(name: str, known: tuple[str, ...]) -> str:
+    """The known name that the name differs from by a slip of the pen, or nothing."""
+    return "" if name in known else next(iter(get_close_matches(name, known, n=1, cutoff=0.85)), "")
 
 
 def task_key_form(entry: Entry, context: Context) -> Iterator[Problem]:
@@ -226,6 +290,11 @@ ROW_RULES: tuple[Callable[[Entry], Iterator[Problem]], ...] = (
     source_given,
     config,
     config_columns,
+    config_conditions,
     combinations,
 )
-CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (known_pipeline, task_key_form)
+CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (
+    known_pipeline,
+    near_names,
+    task_key_form,
+)

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from generator.columns import BY_NAME
+from generator.job_rules import job_problems
 from generator.jobs_api import Types, task_types, unknown_fields
 from generator.problem import Problem, shown
+from generator.reference_rules import reference_problems
+from generator.runner_rules import COMPUTE_FIELDS, runner_problems
 from generator.strict_yaml import Parsed, parse
 from laketasks.spec import JOB_PARAMETERS, PIPELINES, LoadSpec, RunContext, SummarySpec, did_you_mean
 
@@ -29,7 +33,13 @@ _WRITTEN = {
     "run_if": "the generator writes it; say on_upstream_failure: continue or skip",
     "disabled": "set is_active_flag to false in the row",
 }
-_COMPUTE = ("environment_key", "job_cluster_key", "existing_cluster_id", "new_cluster")
+
+
+def _printable(path: str) -> str:
+    """The path, in which a control character is a mistake and NUL cannot be looked up."""
+    if not path.isprintable():
+        raise PydanticCustomError("path", "expected a path without control characters")
+    return path
 
 
 class _Model(BaseModel):
@@ -64,7 +74,7 @@ class LayerSettings(_Model):
 class Settings(_Model):
     """`catalogs` maps a catalog's name in the metadata to the bundle variable that names the target's."""
 
-    execution_table: str
+    execution_table: Annotated[str, AfterValidator(_printable)]
     run_log: str
     catalogs: dict[str, str] = Field(default_factory=dict)
     runners: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -112,6 +122,16 @@ def read_settings(path: Path, file: str) -> tuple[SettingsFile | None, tuple[Pro
     return SettingsFile(settings=settings, file=file, parsed=parsed), ()
 
 
+def named_source(path: Path) -> str:
+    """The execution_table of settings that may be wrong otherwise; "" where they do not say it."""
+    try:
+        value = parse(path.read_text(encoding="utf-8-sig"), "")[0].value
+    except (OSError, UnicodeDecodeError):
+        return ""
+    named = value.get("execution_table") if isinstance(value, dict) else None
+    return named if isinstance(named, str) and named.isprintable() else ""
+
+
 def read_variables(path: Path, file: str) -> tuple[frozenset[str] | None, tuple[Problem, ...]]:
     """The variables that databricks.yml declares, or None where there is no such file."""
     if not path.is_file():
@@ -133,6 +153,7 @@ def check_settings(found: SettingsFile, types: Types, variables: frozenset[str] 
         yield from _runner(found, name, body, types)
     for name in found.settings.layers:
         yield from _layer(found, name, found.settings.layer(name), types)
+    yield from (found.problem(*words) for words in reference_problems(found.settings))
     if variables is not None:
         yield from _variables(found, variables)
 
@@ -191,8 +212,7 @@ def _runner(found: SettingsFile, name: str, body: Mapping[str, Any], types: Type
     path = ("runners", name)
     if name in PIPELINES:
         yield found.problem(path, "is a loader of the wheel", "give the runner another name")
-    if len([field for field in body if field in task_types(types)]) != 1:
-        yield found.problem(path, "expected exactly one task, such as notebook_task: {notebook_path: ...}")
+    yield from (found.problem((*path, *below), *words) for below, *words in runner_problems(body, types))
     yield from _fields(found, path, body, "Task", types)
     yield from _written(found, path, body)
     for word in sorted({word for text in texts(body) for word in PLACEHOLDER.findall(text)}):
@@ -243,6 +263,7 @@ def _task_key_template(found: SettingsFile, path: tuple[object, ...], template: 
 def _job(found: SettingsFile, path: tuple[object, ...], job: Mapping[str, Any], types: Types) -> Iterator[Problem]:
     yield from _fields(found, path, job, "Job", types)
     yield from _lists(found, path, job, ("parameters", "environments", "job_clusters"))
+    yield from (found.problem((*path, *below), *words) for below, *words in job_problems(job))
     if "tasks" in job:
         remedy = "write them in a resource file of their own, or give rows a runner"
         yield found.problem((*path, "tasks"), "the generator writes the tasks", remedy)
@@ -253,8 +274,6 @@ def _job(found: SettingsFile, path: tuple[object, ...], job: Mapping[str, Any], 
             own = name in JOB_PARAMETERS
             remedy = "the job has it already; remove it here" if own else "give it another name"
             yield found.problem((*path, "parameters"), what, remedy)
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield found.problem((*path, "parameters"), f"job parameter {name!r} stands twice", "keep one of them")
 
 
 def _task(
@@ -266,7 +285,7 @@ def _task(
     for field in task:
         if field in task_types(types):
             yield found.problem((*path, field), "what a task runs is its row's", "define a runner")
-        elif field in _COMPUTE and not compute:
+        elif field in COMPUTE_FIELDS and not compute:
             remedy = "name it in the layer's `compute`; `tables` may name another for one table"
             yield found.problem((*path, field), "the layer's compute decides", remedy)
 

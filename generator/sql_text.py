@@ -109,3 +109,24 @@ def separator(text: str) -> int:
     """The offset of the first semicolon between statements."""
     offsets = (part.start() + part["code"].index(";") for part in _PARTS.finditer(text) if ";" in (part["code"] or ""))
     return next(offsets, 0)
+
+
+def condition_problem(text: str) -> str:
+    """What keeps a text from being one condition inside a statement; "" for nothing, which is no promise.
+
+    >>> condition_problem("a > (1"), condition_problem("a > 1) OR (b"), condition_problem("(a = ')') -- ;")
+    ('a ( has no end', 'a ) has no beginning', 'a comment would hide what follows')
+    """
+    if unclosed(f" {text}"):
+        return "a quotation or comment has no end"
+    parts = list(_PARTS.finditer(text))
+    if any(part["code"] is None and part[0][0] in "-/" for part in parts):
+        return "a comment would hide what follows"
+    depth = 0
+    for character in re.sub("`[^`]*`", "", "".join(part["code"] or " " for part in parts)):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == ";":
+            return "a ; ends the statement"
+        if depth < 0:
+            return "a ) has no beginning"
+    return "a ( has no end" if depth else ""

@@ -25,6 +25,17 @@ class _Loader(_Safe):  # type: ignore[misc]
     }
 
 
+_MANY_DIGITS = 1000
+
+
+def _integer(loader: Any, node: Any) -> Any:
+    """A number of more digits than Python writes stays text, which is refused where it stands."""
+    return node.value if len(node.value) > _MANY_DIGITS else _Safe.construct_yaml_int(loader, node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A document's value, and where its parts stand."""
@@ -73,7 +84,9 @@ def _parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
         nonlocal problems
         node = loader.get_single_node()
         problems = tuple(_doubled(node, file)) if node is not None else ()
-        if node is None or any(problem.what == _ENDLESS for problem in problems):
+        if node is not None and not _endless(problems) and "*" in text and _size(node, {}) > _MAX_SIZE:
+            problems = (*problems, Problem(file=file, what=_TOO_LARGE, remedy="write it without aliases"))
+        if node is None or _endless(problems):
             return Parsed(None, None)
         return Parsed(loader.construct_document(node), _place(node, node.start_mark.line + 1, {}))
 
@@ -86,6 +99,11 @@ def _parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         return Parsed(None, None), (Problem(file=file, what=f"not valid YAML: {first}"),)
+    except Exception as error:
+        # PyYAML takes for granted that a value is what its tag says, such as `!!bool maybe`.
+        return Parsed(None, None), (
+            Problem(file=file, what=f"not valid YAML: {type(error).__name__} in a tagged value"),
+        )
 
 
 def _place(node: Any, line: int, known: dict[int, Any]) -> Place | int:
@@ -102,6 +120,21 @@ def _place(node: Any, line: int, known: dict[int, Any]) -> Place | int:
 
 
 _ENDLESS = "an alias that contains itself"
+_TOO_LARGE = "its aliases make more than ten million values of it"
+_MAX_SIZE = 10_000_000
+
+
+def _endless(problems: tuple[Problem, ...]) -> bool:
+    return any(problem.what in (_ENDLESS, _TOO_LARGE) for problem in problems)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes there are with every alias written out."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
+    return known[id(node)]
 
 
 def _doubled(root: yaml.Node, file: str) -> Iterator[Problem]:

@@ -19,7 +19,8 @@ def one_row_per_destination(active: Sequence[Entry]) -> Iterator[Problem]:
 
 
 def one_row_per_task_key(active: Sequence[Entry], context: Context) -> Iterator[Problem]:
-    for same in _groups(active, lambda entry: (entry.row.layer, task_key(entry, context))):
+    told_apart = [entry for entry in active if _keys_differ(entry.row.layer, context)]
+    for same in _groups(told_apart, lambda entry: (entry.row.layer, task_key(entry, context))):
         for entry in same[1:]:
             if _destination(entry) == _destination(same[0]):
                 continue  # one_row_per_destination says it
@@ -51,9 +52,14 @@ def settings_match_rows(entries: Sequence[Entry], context: Context) -> Iterator[
             yield context.settings.problem(("layers", name), what, "rename or remove it")
             continue
         for key in context.settings.settings.layer(name).tables:
-            if key not in keys_of[name]:
+            if key not in keys_of[name] and _keys_differ(name, context):
                 what = f"no row of the layer has this task key{did_you_mean(key, keys_of[name])}"
                 yield context.settings.problem(("layers", name, "tables", key), what, "rename or remove it")
+
+
+def _keys_differ(layer: str, context: Context) -> bool:
+    """Whether the layer's `task_key` can tell tables apart; where it cannot, the settings say so."""
+    return "{dst_table_name}" in context.settings.settings.layer(layer).task_key
 
 
 def _groups(entries: Sequence[Entry], key: Callable[[Entry], tuple[str, ...]]) -> list[list[Entry]]:

@@ -40,11 +40,12 @@ class Schemas:
 def pytest_addoption(parser: pytest.Parser) -> None:
     chosen = os.environ.get("LAKETASKS_ENGINE", "sail")
     parser.addoption("--engine", choices=[*ENGINES], default=chosen, help="what the loaders run on (default: sail)")
+    parser.addoption("--mutants", type=int, default=5000, help="files of `-m mutation` (default: 5000)")
     crashes = parser.getgroup("crashes", "how often the tests of tests/crashes try, for each load")
     crashes.addoption("--kills", type=int, default=50, help="loads whose process is killed (default: 50)")
     crashes.addoption("--outages", type=int, default=10, help="loads whose engine is killed (default: 10)")
     crashes.addoption("--races", type=int, default=20, help="pairs of loads at once (default: 20)")
-    crashes.addoption("--seed", type=int, help="what chance is made of (default: another one each time, printed)")
+    crashes.addoption("--seed", type=int, help="what chance is made of (printed; of the crashes another one each time)")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -179,7 +179,7 @@ def parse_config(document: object) -> tuple[CdcSourceConfig, list[str]]:
     if isinstance(document, str):
         try:
             document = json.loads(document, object_pairs_hook=_no_doubles) if document.strip() else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return CdcSourceConfig(), [f"not valid JSON: {error}"]
     if document is None:
         document = {}

@@ -49,6 +49,12 @@ def test_an_unknown_pipeline_is_refused_or_left_out(tmp_path: Path) -> None:
             "fact_overwrite, fact_incremental_merge, or define a runner in settings.yml"
         )
     ]
+    also = judged(tmp_path, {**unknown, "business_key_columns": None, "cdc_source_config": {"lookbak": "1 day"}})
+    assert [message.split(") ")[1].split(";")[0] for message in also] == [
+        "execution_pipeline: unknown 'scd_2'",
+        "business_key_columns: required for scd2",
+        "cdc_source_config: unknown key 'lookbak'",
+    ]
     warnings = check(entries(unknown), context(tmp_path, on_unknown_pipeline="skip"))
     assert [problem.severity for problem in warnings] == ["warning"]
 

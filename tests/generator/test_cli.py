@@ -4,13 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from generator.build import build
 from generator.cli import main
-from tests.generator.rows import project, row, tables
+from tests.generator.rows import project, row, said, tables
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -134,6 +136,36 @@ def test_ten_mistakes_are_ten_messages(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["generate", "--source", "rows.yml"]) == 1
     assert capsys.readouterr() == ("", MESSAGES)
     assert not (tmp_path / "resources").exists()
+
+
+def test_no_mistake_hides_another(tmp_path: Path) -> None:
+    """Settings that cannot be read, rows that are wrong, and a task that grows too large: all at once."""
+    long, wrong = row(cdc_source_config={"where": "a" * 10_000}), row(dst_table_name="b", load_type="ful")
+    assert [message.split(": ")[1].split(",")[0] for message in said(tmp_path, [long, wrong])] == [
+        "the task's parameters take 10",
+        "expected full or incremental",
+    ]
+    circle = {name: {f"src_{part}": row()[f"dst_{part}"] for part in ("catalog", "schema")} for name in "ab"}
+    rows = [row(dst_table_name=name, **columns) for name, columns in circle.items()]
+    rows[0] |= {"src_table_name": "b", "cdc_source_config": {"where": "a" * 10_000}}
+    rows[1] |= {"src_table_name": "a"}
+    for edges in ("barrier", "lineage"):
+        found = said(tmp_path, rows, layers={"bronze_to_silver": {"edges": edges}})
+        assert [message.split(": ")[1].split(",")[0] for message in found] == [
+            "the task's parameters take 10",
+            "reads go in a circle",
+        ]
+    assert said(tmp_path, [wrong], on_unknwon_pipeline="skip") == [
+        "row 1 (b) load_type: expected full or incremental, found 'ful'; did you mean full?",
+        "on_unknwon_pipeline: unknown setting; did you mean on_unknown_pipeline?",
+    ]
+
+
+def test_rows_that_could_not_be_read_are_not_missed_in_the_settings(tmp_path: Path) -> None:
+    options = project(tmp_path, layers={"late": {}})
+    (tmp_path / "rows.yml").write_text(yaml.safe_dump([row(), 5]))
+    found = build(replace(options, source=tmp_path / "rows.yml"))[1]
+    assert [problem.what for problem in found] == ["expected a mapping of columns"]
 
 
 def test_problems_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

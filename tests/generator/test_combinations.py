@@ -42,7 +42,15 @@ def allowed(key: str, value: object, **more: object) -> tuple[str, ...]:
         ("replace_where", "a > 1", {}, ("fact_overwrite",)),
         ("unknown_member", True, {}, ("scd1", "scd2")),
         ("schema_evolution", "drop_columns", {}, ("fact_overwrite",)),
+        ("schema_evolution", "drop_columns", {"replace_where": "a"}, ()),
         ("schema_evolution", "fail", {}, PIPELINES),
+        ("except_column_list", ["a"], {"track_history_column_list": ["A"]}, ()),
+        ("column_list", ["a"], {"track_history_except_column_list": ["b"]}, ()),
+        ("column_list", ["a"], {"track_history_except_column_list": ["A"]}, ("scd2",)),
+        ("cluster_by", ["a", "b", "c", "d"], {}, PIPELINES),
+        ("cluster_by", ["a", "b", "c", "d", "e"], {}, ()),
+        ("sequence_by", "_fivetran_start", {"source_mode": "fivetran_history"}, PIPELINES[:2] + PIPELINES[3:]),
+        ("sequence_by", "updated_at", {"source_mode": "fivetran_history"}, ()),
         ("reconcile", True, {}, ("scd1", "scd2", "fact_incremental_merge")),
         ("reconcile", True, {"where": "a"}, ()),
         ("reconcile", True, {"source_mode": "snapshot"}, ()),
@@ -70,6 +78,20 @@ def test_unseen_deletes_are_a_warning() -> None:
     assert severities == ["warning"]
     assert refused("scd1", "incremental", apply_as_deletes="gone", reconcile=True) == []
     assert refused("scd1", "full", apply_as_deletes="gone") == []
+
+
+def test_a_key_is_carried_and_its_surrogate_is_made() -> None:
+    config, _ = parse_config({"except_column_list": ["ID", "b"], "track_history_column_list": ["id"]})
+    case = Case(pipeline="scd2", load_type="full", config=config, keys=("id",), surrogate=("ID",))
+    assert [(refusal.column, refusal.what) for refusal in combination_problems(case)] == [
+        ("cdc_source_config", "except_column_list names id, which is a key and always carried"),
+        ("primary_key_columns", "id is the natural key as well, and a surrogate key is made by the loader"),
+    ]
+
+
+def test_lookback_does_nothing_in_a_full_read() -> None:
+    assert [r.severity for r in refused("scd1", "full", lookback="1 day")] == ["warning"]
+    assert refused("scd1", "incremental", lookback="1 day") == []
 
 
 def test_no_history_where_fivetran_makes_the_key() -> None:

@@ -99,6 +99,9 @@ def test_reserved_tasks_take_compute_but_no_defaults_of_the_layer(tmp_path: Path
          {"existing_cluster_id": "y", "libraries": [{"jar": "x"}]}),
         ({"sql_task": {"warehouse_id": "x", "file": {"path": "x"}}}, "main", {}),
         ({"run_job_task": {"job_id": 1}}, "main", {}),
+        ({"notebook_task": {"notebook_path": "x", "warehouse_id": "y"}}, "main", {}),
+        ({"spark_jar_task": {"main_class_name": "x"}}, "main",
+         {"job_cluster_key": "main", "libraries": [{"jar": "x"}]}),
     ],
 )  # fmt: skip
 def test_each_type_of_task_gets_the_compute_that_it_accepts(
@@ -112,6 +115,57 @@ def test_each_type_of_task_gets_the_compute_that_it_accepts(
     assert {k: v for k, v in task.items() if k not in ("task_key", "timeout_seconds", *body)} == {
         k: v for k, v in fields.items() if k not in body
     }
+
+
+def test_a_condition_takes_none_of_the_layers_fields_and_a_loop_hands_them_to_what_it_repeats(tmp_path: Path) -> None:
+    inner = {"task_key": "one", "spark_python_task": {"python_file": "x"}}
+    runners = {
+        "if": {"condition_task": {"left": "1", "op": "EQUAL_TO", "right": "1"}},
+        "each": {"for_each_task": {"inputs": "[]", "task": inner}},
+    }
+    rows = row(execution_pipeline="if", comment=None), row(execution_pipeline="each", dst_table_name="e", comment=None)
+    layers = {"bronze_to_silver": {"task": {"max_retries": 2, "min_retry_interval_millis": 5, "timeout_seconds": 60}}}
+    condition, loop = job(tmp_path, *rows, runners=runners, layers=layers)["tasks"][:2]
+    assert condition == {"task_key": "dim_customer", **runners["if"]}
+    retried = {**inner, "environment_key": "laketasks", "max_retries": 2, "min_retry_interval_millis": 5}
+    assert loop == {"task_key": "e", "for_each_task": {"inputs": "[]", "task": retried}, "timeout_seconds": 60}
+
+
+def test_a_task_has_something_to_run_on(tmp_path: Path) -> None:
+    runners = {"jar": {"spark_jar_task": {"main_class_name": "x"}}, "dbt": {"dbt_task": {"commands": ["dbt run"]}}}
+    rows = row(execution_pipeline="jar"), row(execution_pipeline="dbt", dst_table_name="d")
+    assert said(tmp_path, rows, runners=runners) == [
+        (
+            "row 1 (dim_customer) execution_pipeline: spark_jar_task has nothing to run on; "
+            "name a job cluster in the layer's compute, or an environment with java_dependencies in the runner"
+        ),
+        (
+            "row 2 (d) execution_pipeline: dbt_task runs in environment laketasks, which has no dbt; "
+            "add an environment with dbt-databricks to job.environments and name it in the runner"
+        ),
+    ]
+    dbt = {"environment_key": "dbt", "spec": {"environment_version": "4", "dependencies": ["dbt-databricks"]}}
+    tables_ = {"d": {"task": {"environment_key": "dbt"}}}
+    layers = {"bronze_to_silver": {"job": {"environments": [dbt]}, "tables": tables_}}
+    assert said(tmp_path, rows[1:], runners=runners, layers=layers) == []
+
+
+def test_a_task_refers_to_tasks_before_it(tmp_path: Path) -> None:
+    words = {"a": "{{tasks.t000.values.x}}", "b": "{{ tasks.t01.result_state }}", "c": "{{tasks.t002.values.x}}"}
+    runners = {"it": {"notebook_task": {"notebook_path": "x", "base_parameters": words}}}
+    rows = [*tables(1), *(row(dst_table_name=f"t00{n}", execution_order=n + 1) for n in (1,))]
+    rows.append(row(dst_table_name="t002", execution_order=3, execution_pipeline="it"))
+    found = [message for message in said(tmp_path, rows, runners=runners) if "could run" not in message]
+    assert found == [
+        (
+            "row 3 (t002) execution_pipeline: refers to {{tasks.t002...}}, which is no task that it waits for; "
+            "did you mean t001?"
+        ),
+        (
+            "row 3 (t002) execution_pipeline: refers to {{tasks.t01...}}, which is no task that it waits for; "
+            "did you mean t001?"
+        ),
+    ]
 
 
 def test_a_runner_gets_the_row_in_words(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -10,9 +11,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from databricks.sdk.service.jobs import JobSettings
+from pytest_databricks_lakeflow.settings.lint import lint
 
 from generator.build import Build, Options, build
 from generator.document import Bundle, load_spec
+from generator.jobs_api import load_types, task_types
 from generator.plan import Load
 from generator.problem import errors
 from generator.render import publish
@@ -86,11 +90,44 @@ def _schema_text() -> str:
     return run.stdout if run.returncode == 0 else ""
 
 
-@pytest.mark.parametrize(
-    "file",
-    [ROOT / "databricks.yml", *sorted((ROOT / "resources").glob("*.yml")), *sorted(GOLDENS.glob("*/resources/*.yml"))],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
+JOB_FILES = [*sorted((ROOT / "resources").glob("*.job.yml")), *sorted(GOLDENS.glob("*/resources/*.yml"))]
+
+
+@pytest.mark.parametrize("file", JOB_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_sdk_reads_the_job_whole_and_finds_no_mistake(file: Path) -> None:
+    """No field is lost on the way through the SDK's types; `lint` looks for what `bundle validate` lets pass."""
+    text = re.sub(r"\$\{resources\.\w+\.\w+\.id\}", "1", file.read_text(encoding="utf-8"))  # as a deployment does
+    for job in yaml.safe_load(text)["resources"]["jobs"].values():
+        settings = JobSettings.from_dict(job)
+        assert settings.as_dict() == job
+        assert lint(settings) == []
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
+def test_the_edges_of_the_file_are_those_of_the_plan(project: Path) -> None:
+    for document in _build(project).documents:
+        text = (project / "resources" / f"{document.plan.layer}.job.yml").read_text(encoding="utf-8")
+        job = yaml.safe_load(text)["resources"]["jobs"][document.plan.layer]
+        written = {
+            task["task_key"]: [(d["task_key"], d.get("outcome", "")) for d in task.get("depends_on", [])]
+            for task in job["tasks"]
+        }
+        planned = {task.task_key: [(d.task_key, d.outcome) for d in task.waits.on] for task in document.plan.tasks}
+        assert written == planned
+        assert [task.get("run_if", "") for task in job["tasks"]] == [
+            task.run_if if task.waits.on else "" for task in document.plan.tasks
+        ]
+
+
+def test_there_is_a_golden_with_every_type_of_task() -> None:
+    """But those that Databricks keeps in preview for a few, or has given another name."""
+    text = (GOLDENS / "task_types" / "bundle" / "settings.yml").read_text(encoding="utf-8")
+    found = {field for runner in yaml.safe_load(text)["runners"].values() for field in runner if field[-5:] == "_task"}
+    preview = {"ai_runtime_task", "dbt_cloud_task", "gen_ai_compute_task", "python_operator_task"}
+    assert set(task_types(load_types())) - found == preview
+
+
+@pytest.mark.parametrize("file", [ROOT / "databricks.yml", *JOB_FILES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_bundle_schema_takes_the_file(file: Path) -> None:
     _bundle_schema().validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 

@@ -93,6 +93,14 @@ def test_inactive_and_unknown_rows_are_left_out(tmp_path: Path) -> None:
     assert found.tasks[-1].action.tables == 2  # type: ignore[union-attr]
 
 
+def test_a_list_of_nothing_has_no_name(tmp_path: Path) -> None:
+    """Two tasks of the first order whose reads are not known would refer to a list that stands nowhere."""
+    runners = {"nb": {"notebook_task": {"notebook_path": "x"}}}
+    where = context(tmp_path, layers={"bronze_to_silver": {"edges": "lineage"}}, runners=runners)
+    found = plan(where, *tables(1, 1, 2, 2, execution_pipeline="nb"))
+    assert [task.waits.name for task in found.loads] == ["", "", "before_order_2", "before_order_2"]
+
+
 def test_a_plan_for_each_layer(tmp_path: Path) -> None:
     rows = row(layer="b"), row(layer="a"), row(layer="c", is_active_flag=False)
     assert [found.layer for found in make_plans(entries(*rows), context(tmp_path))[0]] == ["a", "b"]

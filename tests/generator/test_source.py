@@ -180,3 +180,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert rows == ()
         assert what in problems[0].what
     assert read(tmp_path, "open.csv", f'{HEADER}\n"a')[1][0].startswith("2: not valid CSV")
+
+
+def test_csv_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
+    rows, problems = read(tmp_path, "rows.csv", f'{HEADER.replace("layer", "layr")}\n{RECORD}\n{RECORD}"a')
+    assert [row.number for row in rows] == [1]
+    assert [problem.split(";")[0] for problem in problems] == [
+        "1: layr: unknown column",
+        "1: layer: missing in the header",
+        "3: not valid CSV: unexpected end of data",
+    ]

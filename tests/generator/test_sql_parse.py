@@ -1,9 +1,11 @@
 """Which tables a SQL text reads: case by case, and the queries of TPC-DS beside what DuckDB's own parser finds."""
 
+import json
 import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.sql_parse import parse_sql
-from generator.sql_text import read_sql_text
+from generator.sql_text import condition_problem, read_sql_text
+from tests.generator.rows import made, row
 
 READS = [
     ("SELECT 1", []),
@@ -131,6 +134,25 @@ def test_any_text_is_tables_or_trouble_with_a_place_in_it(text: str) -> None:
     assert all(name.parts and name.line >= 1 for name in parsed.tables)
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", ""),
+        ("a > 1 AND (b IS NULL OR c = ';')", ""),
+        ("`a)b;` = \"--\" AND c = 'it\\'s (' AND d LIKE '%/*%'", ""),
+        ("'a", "a quotation or comment has no end"),
+        ("a /* b", "a quotation or comment has no end"),
+        ("a -- b", "a comment would hide what follows"),
+        ("a /* b */", "a comment would hide what follows"),
+        ("a > 1; DROP TABLE b", "a ; ends the statement"),
+        ("1 = 1) OR (1 = 1", "a ) has no beginning"),
+        ("(a > 1", "a ( has no end"),
+    ],
+)
+def test_a_condition_ends_where_it_begins(text: str, what: str) -> None:
+    assert condition_problem(text) == what
+
+
 def test_declared_reads() -> None:
     found = read_sql_text("-- laketasks reads: {x}.b.c, `a`.`b c`.d\n/* -- laketasks reads: no.no.no */ SELECT 1")
     assert [(str(name), name.line) for name in found.declared or ()] == [("{x}.b.c", 1), ("a.b c.d", 1)]
@@ -158,14 +180,20 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _tables_by_duckdb(query: Path) -> set[str]:
+def _text_for_duckdb(query: Path) -> str:
     pattern, quoted = FOR_DUCKDB.get(query.stem, ("$^", ""))
-    return set(_connection().get_table_names(re.sub(pattern, quoted, query.read_text(encoding="utf-8"))))
+    return re.sub(pattern, quoted, query.read_text(encoding="utf-8"))
+
+
+def _tables_by_duckdb(query: Path) -> set[str]:
+    return set(_connection().get_table_names(_text_for_duckdb(query)))
 
 
 def test_there_are_118_queries_over_24_tables() -> None:
     queries = _tpcds()
     assert len(queries) == 118
+    numbers = {int(found[1]) for query in queries if (found := re.match(r"q(\d+)", query.stem))}
+    assert numbers == set(range(1, 100))
     assert len(set().union(*(_tables_by_duckdb(query) for query in queries))) == 24
 
 
@@ -174,6 +202,39 @@ def test_the_tables_of_a_tpcds_query_are_those_that_duckdb_finds(query: Path) ->
     parsed = parse_sql(query.read_text(encoding="utf-8"))
     assert parsed.trouble is None
     assert {str(name).lower() for name in parsed.tables} == {name.lower() for name in _tables_by_duckdb(query)}
+
+
+def _in_silver(query: Path) -> str:
+    """The query with every table named in full, at the places where DuckDB's parser finds them."""
+    text, tables = _text_for_duckdb(query).encode(), _tables_by_duckdb(query)
+    found = _connection().execute("SELECT json_serialize_sql(?)", [text.decode()]).fetchone()
+    assert found is not None
+    for place in sorted(_places(json.loads(found[0]), tables), reverse=True):
+        text = text[:place] + b"{silver_catalog}.tpcds." + text[place:]
+    return text.decode()
+
+
+def _places(node: Any, tables: set[str]) -> set[int]:
+    if isinstance(node, list):
+        return set().union(*(_places(below, tables) for below in node))
+    if not isinstance(node, dict):
+        return set()
+    own = {node["query_location"]} if node.get("type") == "BASE_TABLE" and node["table_name"] in tables else set()
+    return own | set().union(*(_places(below, tables) for below in node.values()))
+
+
+def test_a_job_of_all_queries_waits_for_the_tables_that_duckdb_finds(tmp_path: Path) -> None:
+    """From SQL files to `depends_on`: 24 tables in order 1, a row for each query in order 2, edges by lineage."""
+    expected = {query.stem: {name.lower() for name in _tables_by_duckdb(query)} for query in _tpcds()}
+    (tmp_path / "bundle" / "sql").mkdir(parents=True)
+    for query in _tpcds():
+        (tmp_path / "bundle" / "sql" / query.name).write_text(_in_silver(query), encoding="utf-8")
+    sources = [row(dst_schema="tpcds", dst_table_name=name) for name in sorted(set().union(*expected.values()))]
+    reads = {"execution_pipeline": "fact_overwrite", "execution_order": 2, "business_key_columns": None}
+    queries = [row(dst_table_name=name, sql_file_path=f"sql/{name}.sql", **reads) for name in expected]
+    built = made(tmp_path, [*sources, *queries], layers={"bronze_to_silver": {"edges": "lineage"}})
+    waits = {task.task_key: {on.task_key for on in task.waits.on} for task in built.plans[0].loads}
+    assert waits == {**{str(source["dst_table_name"]): set() for source in sources}, **expected}
 
 
 def test_only_the_named_query_is_changed_for_duckdb() -> None:
