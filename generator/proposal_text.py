@@ -12,6 +12,7 @@ from generator.render import to_yaml
 from generator.shape import SchemaName
 
 _WIDTH = 118
+_BREAKS = set("\x85\u2028\u2029")  # YAML folds a line at them; where a name holds one it is written as an escape
 GAP = "GAP"
 _HEAD = f"""\
 Read it, change it, see what it makes: `python -m generator diff --source` and this file. Columns: docs/columns.md.
@@ -46,8 +47,14 @@ def _row(proposal: Proposal) -> list[str]:
 def _entry(column: str, value: object) -> str:
     if not isinstance(value, list | dict):
         return f"{column}: {to_yaml(value)}"
-    text: str = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=1 << 30)
+    text = _flow(value, allow_unicode=True)
+    text = _flow(value, allow_unicode=False) if _BREAKS & set(text) else text
     return f"{column}: {text.rstrip()}"
+
+
+def _flow(value: object, *, allow_unicode: bool) -> str:
+    text: str = yaml.safe_dump(value, allow_unicode=allow_unicode, default_flow_style=True, width=1 << 30)
+    return text
 
 
 def _printable(text: str) -> str:

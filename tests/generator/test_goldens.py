@@ -106,8 +106,8 @@ def test_the_sdk_reads_the_job_whole_and_finds_no_mistake(file: Path) -> None:
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 def test_the_edges_of_the_file_are_those_of_the_plan(project: Path) -> None:
     for document in _build(project).documents:
-        text = (project / "resources" / f"{document.plan.layer}.job.yml").read_text(encoding="utf-8")
-        job = yaml.safe_load(text)["resources"]["jobs"][document.plan.layer]
+        text = (project / "resources" / f"{document.plan.key}.job.yml").read_text(encoding="utf-8")
+        job = yaml.safe_load(text)["resources"]["jobs"][document.plan.key]
         written = {
             task["task_key"]: [(d["task_key"], d.get("outcome", "")) for d in task.get("depends_on", [])]
             for task in job["tasks"]
