@@ -30,10 +30,10 @@ def record_file(path: Path) -> Path:
         return path
     if (path / _RECORD).is_file():
         return path / _RECORD
-    runs = _runs(path)
-    if not runs:
+    latest = _latest(path)
+    if latest is None:
         raise UsageError([f"{path}: holds no run; a workspace of localjobs has runs/<run id>/{_RECORD}"])
-    return runs[-1]
+    return latest
 
 
 def collect(file: Path) -> Evidence:
@@ -88,6 +88,19 @@ def _runs(workspace: Path) -> list[Path]:
     return sorted(found, key=lambda file: int(file.parent.name))
 
 
+def _latest(workspace: Path) -> Path | None:
+    """The record of the latest run that no task of another run started."""
+    return next((file for file in reversed(_runs(workspace)) if not _is_child(file)), None)
+
+
+def _is_child(file: Path) -> bool:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("trigger") == "RUN_JOB_TASK"
+
+
 def _good(workspace: Path, file: Path, run: Run) -> Run | None:
     """The newest run of the same job before this one in which everything succeeded."""
     earlier = [other for other in _runs(workspace) if int(other.parent.name) < run.run_id and other != file]
@@ -110,7 +123,8 @@ def _now(file: Path, run: Run, *, killed: bool = False) -> int:
 
 def _is_alive(workspace: Path, file: Path) -> bool:
     """Whether the localjobs that keeps this record still works: it holds the workspace, and no later run was begun."""
-    if _runs(workspace)[-1].parent.name != file.parent.name:
+    latest = _latest(workspace)
+    if latest is not None and int(latest.parent.name) > int(file.parent.name):
         return False
     try:
         os.kill(int((workspace / ".lock").read_text(encoding="utf-8")), 0)

@@ -99,6 +99,14 @@ def test_a_workspace_means_its_latest_run(failed: Path, capsys: pytest.CaptureFi
     assert lines[-4].split() == ["a", "scd2", "SUCCESS", "1000", "1.0", "1.0"]
 
 
+def test_the_latest_run_is_none_that_a_task_started(failed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    child = json.loads((failed / "runs" / "70" / "run.json").read_text()) | {"run_id": 78, "trigger": "RUN_JOB_TASK"}
+    (failed / "runs" / "78").mkdir()
+    (failed / "runs" / "78" / "run.json").write_text(json.dumps(child))
+    _, out, _ = said(capsys, failed)
+    assert out.startswith("FAILED  bronze_to_silver, run 77")
+
+
 def test_a_runs_folder_or_its_record_mean_that_run(failed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (failed / "runs" / "70", failed / "runs" / "70" / "run.json"):
         code, out, _ = said(capsys, path)
