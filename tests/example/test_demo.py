@@ -26,6 +26,9 @@ COUNTS = ("read", *FATES, "keys_missing")
 NEVER = ("stale", "dropped", "quarantined")
 ROWS = read_rows()
 NAMES = [row.name for row in ROWS]
+TABLE = yaml.safe_load((ROOT / "bundle" / "execution_table.yml").read_text(encoding="utf-8"))
+THROUGH_SQL = {row["dst_table_name"] for row in TABLE if row.get("sql_file_path")}
+SOURCES = {row["dst_table_name"]: row.get("src_table_name") for row in TABLE}
 SURROGATES = {row.surrogate for row in ROWS if row.surrogate}
 OURS = {"valid_from", "valid_to", "is_current", "is_deleted", "deleted_at"} | SURROGATES
 
@@ -108,6 +111,8 @@ def silver(demo: Demo, name: str) -> pa.Table:
 @pytest.mark.parametrize("run", [0, 1, 3], ids=["day1", "day2", "again"])
 def test_counts_are_those_that_bronze_alone_tells(demo: Demo, name: str, run: int) -> None:
     logged, expected = demo.log[run][name], demo.expected[run][name]
+    if run == 1 and name not in THROUGH_SQL and SOURCES[name] not in STORIES:
+        expected = dict.fromkeys(expected, 0)  # day 2 leaves this table as it was, so that nothing is read
     assert logged["status"] == "SUCCESS"
     assert {count: logged[count] for count in COUNTS} == {"keys_missing": 0} | expected
     assert [logged[count] for count in NEVER] == [0, 0, 0]
@@ -119,10 +124,10 @@ def test_every_run_loaded_every_table_once(demo: Demo) -> None:
 
 def test_a_table_whose_source_stands_still_is_not_read(demo: Demo) -> None:
     """SQL may read anything, so what is read through it is read each time."""
-    rows = yaml.safe_load((ROOT / "bundle" / "execution_table.yml").read_text(encoding="utf-8"))
-    through_sql = {row["dst_table_name"] for row in rows if row.get("sql_file_path")}
-    read = {name for name, logged in demo.log[2].items() if logged["read"]}
-    assert read == through_sql
+    for name, logged in demo.log[2].items():
+        found = {count: logged[count] for count in COUNTS}
+        expected = {"keys_missing": 0} | demo.expected[2][name]
+        assert found == (expected if name in THROUGH_SQL else dict.fromkeys(expected, 0)), name
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
