@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from laketasks.spec import FIVETRAN_ID, CdcSourceConfig
+from laketasks.spec import DIMENSIONS, FIVETRAN_ID, CdcSourceConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class Case:
     config: CdcSourceConfig
     keys: tuple[str, ...] = ()
     surrogate: tuple[str, ...] = ()
+    sql: bool = False  # the source is read through a SQL file
 
 
 # Keys that mean something to some runners only.
@@ -34,7 +35,7 @@ ONLY_FOR = {
     "track_history_column_list": ("scd2",),
     "track_history_except_column_list": ("scd2",),
     "first_version_from": ("scd2",),
-    "unknown_member": ("scd1", "scd2"),
+    "unknown_member": DIMENSIONS,
     "insert_only": ("fact_incremental_merge",),
     "replace_where": ("fact_overwrite",),
 }
@@ -157,6 +158,25 @@ def _modes(case: Case) -> Iterator[Refusal]:
         yield Refusal(column="load_type", what=what, remedy="add reconcile: true, or set load_type full")
 
 
+def _change_feed(case: Case) -> Iterator[Refusal]:
+    """The loader refuses the same."""
+    config = case.config
+    if config.source_mode != "cdf" or case.pipeline == "fact_overwrite":
+        return
+    if case.load_type == "full":
+        what = "source_mode: cdf reads what has changed since the last load"
+        yield Refusal(column="load_type", what=what, remedy="set load_type incremental")
+    if case.sql:
+        what = "source_mode: cdf reads the change feed of a table, which SQL has not"
+        yield Refusal(column="sql_file_path", what=what, remedy="name the table instead, or use source_mode: state")
+    for key in ("sequence_by", "watermark"):
+        if getattr(config, key):
+            yield Refusal(what=f"{key} with source_mode: cdf, which is in the order of its commits", remedy="remove it")
+    if config.lookback != CdcSourceConfig().lookback:
+        remedy = "remove it"
+        yield Refusal(what="lookback does nothing with source_mode: cdf", remedy=remedy, severity="warning")
+
+
 def _history_order(case: Case) -> Iterator[Refusal]:
     given = tuple(name.lower() for name in case.config.sequence_by)
     if case.config.source_mode == "fivetran_history" and given not in ((), (HISTORY_START,)):
@@ -179,7 +199,7 @@ def _clustering(case: Case) -> Iterator[Refusal]:
 
 def _surrogate(case: Case) -> Iterator[Refusal]:
     """The loader makes the surrogate key, so it is no column of the source."""
-    own = {name.lower() for name in case.surrogate} if case.pipeline == "scd2" else set()
+    own = {name.lower() for name in case.surrogate} if case.pipeline in DIMENSIONS else set()
     for name in sorted(own & _lower(case.keys)):
         what = f"{name} is the natural key as well, and a surrogate key is made by the loader"
         remedy = "give the surrogate key a name of its own, or clear the column"
@@ -225,6 +245,7 @@ RULES: tuple[Rule, ...] = (
     _deletes,
     _drop_columns,
     _modes,
+    _change_feed,
     _history_order,
     _no_watermark,
     _clustering,

@@ -17,7 +17,7 @@ from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.settings import identifier_problem
 from generator.sql_text import condition_problem
-from laketasks.spec import LOAD_TYPES, PIPELINES, did_you_mean, unsupported
+from laketasks.spec import DIMENSIONS, LOAD_TYPES, PIPELINES, contradictions, did_you_mean
 
 _LARGEST_INT = 2**31 - 1  # the column is an INT
 RESERVED_KEYS = ("run_summary",)
@@ -142,7 +142,6 @@ _KEYS = {
     "scd2": ("business_key_columns", "name the natural key"),
     "fact_incremental_merge": ("primary_key_columns", "name the columns that make a row unique"),
 }
-_DIMENSIONS = ("scd1", "scd2")
 
 
 def keys(entry: Entry) -> Iterator[Problem]:
@@ -151,7 +150,7 @@ def keys(entry: Entry) -> Iterator[Problem]:
         column, remedy = _KEYS[pipeline]
         if not getattr(row, column) and column not in entry.unreadable:
             yield entry.problem(column, f"required for {pipeline}", remedy)
-    if pipeline in _DIMENSIONS and len(row.primary_key_columns) > 1:
+    if pipeline in DIMENSIONS and len(row.primary_key_columns) > 1:
         what = f"a dimension has one surrogate key, found {len(row.primary_key_columns)} columns"
         remedy = "name one column, which the loader makes; the natural key goes to business_key_columns"
         yield entry.problem("primary_key_columns", what, remedy)
@@ -182,8 +181,8 @@ def config(entry: Entry) -> Iterator[Problem]:
     if entry.built_in:
         for what in entry.config_problems:
             yield entry.problem("cdc_source_config", what)
-        for what in unsupported(entry.config):
-            yield entry.problem("cdc_source_config", what, "remove it")
+        for what in contradictions(entry.config):
+            yield entry.problem("cdc_source_config", what)
     elif entry.row.cdc_source_config.strip() and not _is_object(entry.row.cdc_source_config):
         yield entry.problem("cdc_source_config", "not a JSON object", 'write {} or {"key": value}')
 
@@ -237,8 +236,9 @@ def combinations(entry: Entry) -> Iterator[Problem]:
         pipeline=row.execution_pipeline,
         load_type=row.load_type,
         config=entry.config,
-        keys=row.business_key_columns if row.execution_pipeline in _DIMENSIONS else row.primary_key_columns,
+        keys=row.business_key_columns if row.execution_pipeline in DIMENSIONS else row.primary_key_columns,
         surrogate=row.primary_key_columns,
+        sql=bool(row.sql_file_path),
     )
     for found in combination_problems(case):
         yield entry.problem(found.column, found.what, found.remedy, found.severity)

@@ -26,8 +26,9 @@ from laketasks.column import (
 from laketasks.error import TargetError
 from laketasks.spec import AdoptSpec, LoadSpec
 from laketasks.sql import OPEN_END, quote
+from laketasks.surrogate import surrogate_columns, surrogate_key
 from laketasks.target import Target, evolve, locate
-from laketasks.version import surrogate_key
+from laketasks.unknown_member import KEY as UNKNOWN
 
 ADOPTED = "adopted"
 _SAMPLE = 5
@@ -40,11 +41,12 @@ class Adoption:
     target: Target
     added: dict[str, DataType]
     values: dict[str, str]
+    blank: str  # the column that is NULL in the rows that are not adopted yet
 
     @property
     def update(self) -> str:
         body = ", ".join(f"{quote(name)} = {value}" for name, value in self.values.items())
-        return f"UPDATE {self.target.quoted} SET {body} WHERE {quote(JOB_RUN_ID)} IS NULL"
+        return f"UPDATE {self.target.quoted} SET {body} WHERE {quote(self.blank)} IS NULL"
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -55,8 +57,16 @@ class Adoption:
 
 def refuse_foreign(target: Target, spec: LoadSpec) -> None:
     """Raise TargetError for a table that has rows but not our columns; the message says how it would be adopted."""
-    if not target.exists or _is_ours(target) or target.frame().isEmpty():
+    lacking = _lacking(target, spec)
+    if not target.exists or (_is_ours(target) and not lacking) or target.frame().isEmpty():
         return
+    if _is_ours(target):
+        refresh = "" if _versioned(spec) else ", or a run with full_refresh"
+        raise TargetError(
+            f"{target.name} has rows without the surrogate key {', '.join(lacking)}. `python -m laketasks adopt` with "
+            f"this task's parameters{refresh} gives it to them. It runs: "
+            f"{'; '.join(_completion(target, spec).statements)}"
+        )
     history = "; a history needs --valid_from and --valid_to, SQL over its columns" if _versioned(spec) else ""
     raise TargetError(
         f"{target.name} has rows but not the columns that the loaders keep ({JOB_RUN_ID} ...): it was filled by "
@@ -74,9 +84,10 @@ def adopt(spark: SparkSession, spec: LoadSpec, asked: AdoptSpec, keys: tuple[str
     target = locate(spark, spec.target_table)
     if not target.exists:
         raise TargetError(f"{spec.target_table} does not exist; the first load makes it")
-    if _is_ours(target) and target.frame().where(f"{JOB_RUN_ID} IS NULL").isEmpty():
+    marked = _is_ours(target) and target.frame().where(f"{JOB_RUN_ID} IS NULL").isEmpty()
+    if marked and not _lacking(target, spec):
         return ()
-    adoption = _adoption(target, spec, asked)
+    adoption = _completion(target, spec) if marked else _adoption(target, spec, asked)
     problems = [*_unfit_columns(adoption, spec, asked, keys)]
     if not problems:
         problems += _unfit_rows(adoption, spec, keys)
@@ -108,15 +119,36 @@ def _adoption(target: Target, spec: LoadSpec, asked: AdoptSpec) -> Adoption:
             IS_DELETED: deleted,
             DELETED_AT: f"IF({deleted} AND NOT ({is_open}), {until}, NULL)",
         }
-        for name in spec.primary_key_columns:
-            own = {
-                key: target.columns[str(target.column(key))] for key in spec.business_key_columns if target.column(key)
-            }
-            if target.column(name) is None and len(own) == len(spec.business_key_columns):
-                kinds[name] = AUDIT[JOB_RUN_ID]
-                values[name] = surrogate_key(own, values[VALID_FROM])
+    missing = _lacking(target, spec)
+    kinds |= missing
+    values |= dict.fromkeys(missing, _surrogate(target, spec, values.get(VALID_FROM, "")))
     added = {name: kind for name, kind in kinds.items() if target.column(name) is None}
-    return Adoption(target=target, added=added, values={target.column(name) or name: v for name, v in values.items()})
+    values = {target.column(name) or name: value for name, value in values.items()}
+    return Adoption(target=target, added=added, values=values, blank=JOB_RUN_ID)
+
+
+def _completion(target: Target, spec: LoadSpec) -> Adoption:
+    """What gives a table of ours the surrogate key that its row has come to name."""
+    missing = _lacking(target, spec)
+    start = str(target.column(VALID_FROM)) if _versioned(spec) else ""
+    values = dict.fromkeys(missing, _surrogate(target, spec, start))
+    return Adoption(target=target, added=missing, values=values, blank=next(iter(missing)))
+
+
+def _lacking(target: Target, spec: LoadSpec) -> dict[str, DataType]:
+    """The surrogate key, if the table has its business key but not this column."""
+    if any(target.column(key) is None for key in spec.business_key_columns):
+        return {}
+    return {name: kind for name, kind in surrogate_columns(spec).items() if target.column(name) is None}
+
+
+def _surrogate(target: Target, spec: LoadSpec, start: str) -> str:
+    own = {str(target.column(key)): key for key in spec.business_key_columns}
+    made = surrogate_key({name: target.columns[name] for name in own}, start)
+    if not spec.cdc_source_config.unknown_member:
+        return made
+    unknown = " AND ".join(f"coalesce(cast({quote(name)} AS STRING), '') = '{UNKNOWN}'" for name in own)
+    return f"IF({unknown}, '{UNKNOWN}', {made})"
 
 
 def _unfit_columns(adoption: Adoption, spec: LoadSpec, asked: AdoptSpec, keys: tuple[str, ...]) -> list[str]:
@@ -149,7 +181,7 @@ def _unfit_rows(adoption: Adoption, spec: LoadSpec, keys: tuple[str, ...]) -> li
         problems.append(f"{found} rows have a NULL key")
     if not _versioned(spec):
         return problems + _keys_of(frame.groupBy(*names).agg(F.expr("count(*) AS n")).where("n > 1"), "stand twice")
-    made = {name: adoption.values[adoption.target.column(name) or name] for name in (VALID_FROM, VALID_TO, IS_CURRENT)}
+    made = {name: _value_of(adoption, name) for name in (VALID_FROM, VALID_TO, IS_CURRENT)}
     rows = frame.selectExpr(*names, *(f"{value} AS _laketasks_{name}" for name, value in made.items()))
     start, end, current = (f"_laketasks_{name}" for name in made)
     opened = rows.where(current).groupBy(*names).agg(F.expr("count(*) AS n")).where("n > 1")
@@ -159,6 +191,11 @@ def _unfit_rows(adoption: Adoption, spec: LoadSpec, keys: tuple[str, ...]) -> li
     broken = judged.where(f"{start} IS NULL OR {start} >= {end} OR _laketasks_next < {end}")
     counted = broken.groupBy(*names).agg(F.expr("count(*) AS n")).where("n > 0")
     return problems + _keys_of(counted, "have versions that overlap, are empty or have no beginning")
+
+
+def _value_of(adoption: Adoption, name: str) -> str:
+    own = adoption.target.column(name) or name
+    return adoption.values.get(own, quote(own))
 
 
 def _keys_of(found: DataFrame, what: str) -> list[str]:

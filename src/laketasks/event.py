@@ -32,6 +32,7 @@ LAST_SEQUENCE = "_laketasks_last_sequence"  # the point's own
 _STATE = "_laketasks_state"
 _HASH = "_laketasks_hash"
 _RANK = "_laketasks_rank"
+_LIFE = "_laketasks_life"  # how many deletes of the key came before
 _RUNNING = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
 
 
@@ -57,6 +58,7 @@ def runs(load: Load, source: Source, rows: DataFrame, order: str, tracked: dict[
     Sequence, watermark and the columns they come from are those of the run's first point. A delete has the values of
     the point before it, where there is one.
     """
+    rows = _filled(load, source, rows, order) if load.config.ignore_null_updates else rows
     points = _points(load, source, rows, order)
     window = f"(PARTITION BY {listed(load.keys)} ORDER BY {', '.join(terms(source, order))}"
     state = points.selectExpr("*", f"IF({DELETE}, 'deleted', {row_hash(tracked)}) AS {_STATE}")
@@ -121,6 +123,27 @@ def _points(load: Load, source: Source, rows: DataFrame, order: str) -> DataFram
         f"row_number() OVER ({at} ORDER BY {', '.join(ranking)}) AS {_RANK}",
     )
     return ranked.where(f"{_RANK} = 1").drop(_RANK)
+
+
+def _filled(load: Load, source: Source, rows: DataFrame, order: str) -> DataFrame:
+    """The rows with each NULL as the last value before it in the order in which `_points` judges them.
+
+    A delete ends what stood before it, unless its row stays (type 1, soft) and may come back with what it holds.
+    """
+    starts_anew = load.spec.execution_pipeline == "scd2" or load.config.delete_mode == "hard"
+    ordered = [f"{term} NULLS FIRST" for term in dict.fromkeys((*terms(source, order), *terms(source, SEQUENCE)))]
+    ordered += [DELETE, f"{WATERMARK} NULLS FIRST", _HASH]
+    window = f"ORDER BY {', '.join(ordered)} {_RUNNING}"
+    keys = listed(load.keys)
+    life = f"sum(IF({DELETE} AND {str(starts_anew).lower()}, 1, 0)) OVER (PARTITION BY {keys} {window}) AS {_LIFE}"
+    lives = rows.selectExpr("*", f"{row_hash(source.compared)} AS {_HASH}").selectExpr("*", life)
+    own = f"NOT {DELETE}" if starts_anew else f"NOT {DELETE} OR {SEED}"
+    filled = {
+        name: f"last_value(IF({own}, {quote(name)}, NULL), true) OVER (PARTITION BY {keys}, {_LIFE} {window})"
+        for name in source.carried
+        if name not in load.keys
+    }
+    return lives.selectExpr(*(f"{filled[n]} AS {quote(n)}" if n in filled else quote(n) for n in rows.columns))
 
 
 def _with_ends(load: Load, rows: DataFrame) -> DataFrame:

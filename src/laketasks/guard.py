@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from laketasks.counts import Counts
 from laketasks.error import GuardError, LoadError
 from laketasks.source import Source
-from laketasks.spec import FIVETRAN_ID, LoadSpec, RunContext, names_task, unsupported
+from laketasks.spec import FIVETRAN_ID, LoadSpec, RunContext, contradictions, names_task
 from laketasks.sql import quote
 
 _GUARDED_FROM = 100  # current rows from which max_delete_ratio protects
@@ -20,7 +20,7 @@ _SAMPLE = 5
 
 def check_spec(spec: LoadSpec, keys: tuple[str, ...]) -> None:
     """Raise LoadError for a row that has no meaning; the generator refuses such rows before they are deployed."""
-    problems = unsupported(spec.cdc_source_config)
+    problems = contradictions(spec.cdc_source_config)
     if not keys and spec.execution_pipeline != "fact_overwrite":
         problems.append(f"{spec.execution_pipeline} needs key columns; name them in the row")
     history = spec.cdc_source_config.source_mode == "fivetran_history"

@@ -33,6 +33,7 @@ from laketasks.column import (
 from laketasks.event import LAST_SEQUENCE, READS, RUN_AT, SEED, VALUED
 from laketasks.source import Source, instant_expression
 from laketasks.sql import instant, listed, on, quote, same, text
+from laketasks.surrogate import surrogate_columns, surrogates
 from laketasks.target import Target
 
 _LEADS = "_laketasks_leads"  # the row that decides is one of this read
@@ -54,15 +55,17 @@ def change(load: Load, source: Source, target: Target, columns: tuple[str, ...])
         .alias("s")
         .join(stored.selectExpr("*", "true AS _laketasks_there").alias("t"), F.expr(same(load.keys)), "left_outer")
     )
+    made = surrogates(load, source)
     judged = joined.selectExpr(
         f"{_act(load, source)} AS {ACT}",
         f"{_stale(load)} AS _laketasks_stale",
         f"coalesce(t.{IS_DELETED}, false) AS {_WAS_DELETED}",
         *(f"s.{name} AS {name}" for name in (DELETE, VALUED, READS, _LEADS)),
-        *(f"{_value(load, source, name)} AS {quote(name)}" for name in columns),
+        *(f"{_value(load, source, name)} AS {quote(name)}" for name in columns if name not in made),
     )
     leads = f"NOT _laketasks_stale AND ({_LEADS} OR {ACT} IS NOT NULL) AS {_LEADS}"
-    rows = judged.selectExpr(f"{_fate(load)} AS {FATE}", ACT, READS, leads, *map(quote, columns))
+    values = (f"{made.get(name, quote(name))} AS {quote(name)}" for name in columns)
+    rows = judged.selectExpr(f"{_fate(load)} AS {FATE}", ACT, READS, leads, *values)
     return Change(
         rows=rows.selectExpr(f"cast(NULL AS STRING) AS {FATE}", ACT, *map(quote, columns)),
         write=_merge(load, columns),
@@ -157,7 +160,7 @@ def _value(load: Load, source: Source, name: str) -> str:
 
 
 def _merge(load: Load, columns: tuple[str, ...]) -> Merge:
-    kept = {*load.keys, LOADED_AT}
+    kept = {*load.keys, *surrogate_columns(load.spec), LOADED_AT}
     update = ", ".join(f"{quote(name)} = s.{quote(name)}" for name in columns if name not in kept)
     names, values = ", ".join(map(quote, columns)), ", ".join(on("s", name) for name in columns)
     delete = (f"WHEN MATCHED AND s.{ACT} = 'delete' THEN DELETE",) if load.config.delete_mode == "hard" else ()

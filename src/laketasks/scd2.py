@@ -38,9 +38,10 @@ from laketasks.missing import HERE, THERE
 from laketasks.source import Source, instant_expression
 from laketasks.spec import CHANGE_SOURCES, parse_instant
 from laketasks.sql import OPEN_END, instant, on, quote, same, text
+from laketasks.surrogate import surrogates
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
-from laketasks.version import surrogates, system_columns, tracked_columns
+from laketasks.version import system_columns, tracked_columns
 
 _RETURNS = "_laketasks_returns"
 _NEW_VERSION = "_laketasks_new_version"

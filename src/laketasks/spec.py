@@ -18,6 +18,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
+DIMENSIONS = ("scd1", "scd2")  # primary_key_columns is their surrogate key
 CHANGE_SOURCES = ("events", "fivetran_history", "cdf")  # source modes with many rows per key
 LOAD_TYPES = ("full", "incremental")
 EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
@@ -199,15 +200,19 @@ def parse_config(document: object) -> tuple[CdcSourceConfig, list[str]]:
     return CdcSourceConfig(**values), problems
 
 
-def unsupported(config: CdcSourceConfig) -> list[str]:
-    """What the vocabulary has but these loaders do not do yet, one message each."""
-    mode, changes = f"source_mode {config.source_mode}", config.source_mode in CHANGE_SOURCES
+def contradictions(config: CdcSourceConfig) -> list[str]:
+    """What many rows per key cannot have, one message each."""
+    if config.source_mode not in CHANGE_SOURCES:
+        return []
     asked = {
-        f"{mode} with on_null_sequence include": changes and config.on_null_sequence == "include",
-        f"{mode} with ignore_null_updates": changes and config.ignore_null_updates,
-        f"{mode} with insert_only": changes and config.insert_only,
+        "on_null_sequence: include: a change without a sequence has no place among the others; use fail or exclude": (
+            config.on_null_sequence == "include"
+        ),
+        "insert_only: the row that is inserted would depend on how the changes are batched; use source_mode: state": (
+            config.insert_only
+        ),
     }
-    return [f"{what} is not supported by this version of laketasks" for what, used in asked.items() if used]
+    return [f"source_mode: {config.source_mode} with {what}" for what, used in asked.items() if used]
 
 
 def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

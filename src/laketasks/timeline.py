@@ -38,8 +38,9 @@ from laketasks.event import LAST, READS, RUN_AT, SEED, STARTS, VALUED
 from laketasks.source import Source
 from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, listed, on, quote, same, text
+from laketasks.surrogate import surrogates
 from laketasks.target import Target
-from laketasks.version import surrogates, system_columns, tracked_columns
+from laketasks.version import system_columns, tracked_columns
 
 _ENDS = "_laketasks_ends"  # the version is current in the table and ends by a delete
 _EARLIEST = "_laketasks_earliest"

@@ -31,6 +31,7 @@ from laketasks.missing import HERE, THERE
 from laketasks.source import Source, instant_expression
 from laketasks.spec import CHANGE_SOURCES, LoadSpec
 from laketasks.sql import instant, on, quote, text
+from laketasks.surrogate import surrogate_columns, surrogates
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
 
@@ -42,6 +43,7 @@ def system_columns(spec: LoadSpec, source: Source, target: Target) -> dict[str, 
     soft = (deletes and config.delete_mode == "soft") or config.on_missing == "soft"
     soft = soft or target.column(IS_DELETED) is not None
     return {
+        **surrogate_columns(spec),
         **AUDIT,
         **source.order_columns,
         **({IS_DELETED: BooleanType(), DELETED_AT: TimestampType()} if soft else {}),
@@ -64,11 +66,12 @@ def compare(load: Load, source: Source, target: Target) -> Change:
     }
     joined = missing.join_stored(load, source, target.with_columns(stored_columns))
     columns = (*source.carried, *system)
+    made = surrogates(load, source)
     rows = joined.selectExpr(
         f"{_fate(load, source)} AS {FATE}",
         f"{_deleted_at(load, source)} AS {AT}",
-        *(_value(load, source, name) for name in columns),
-    ).selectExpr(f"{_act(load, source)} AS {ACT}", "*")
+        *(_value(load, source, name) for name in columns if name not in made),
+    ).selectExpr(f"{_act(load, source)} AS {ACT}", "*", *(f"{value} AS {quote(name)}" for name, value in made.items()))
     return Change(rows=rows, write=_merge(load, source, columns), columns=columns, grain=load.keys)
 
 
@@ -121,7 +124,7 @@ def _value(load: Load, source: Source, name: str) -> str:
 
 
 def _merge(load: Load, source: Source, columns: tuple[str, ...]) -> Merge:
-    kept = {*load.keys, LOADED_AT}
+    kept = {*load.keys, *surrogate_columns(load.spec), LOADED_AT}
     touched = [SEQUENCE, WATERMARK, UPDATED_AT, JOB_RUN_ID]
     update = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n not in kept)
     mark = ", ".join(f"{n} = s.{n}" for n in touched) + f", {IS_DELETED} = true, {DELETED_AT} = s.{AT}"

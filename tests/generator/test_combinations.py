@@ -73,6 +73,21 @@ def test_what_incremental_reads() -> None:
     assert [refusal.column for refusal in refused("fact_overwrite", "incremental")] == ["load_type"]
 
 
+def test_a_change_feed_has_its_own_order_and_no_sql() -> None:
+    def columns(load_type: str, *, sql: bool = False, **config: object) -> list[str]:
+        parsed, _ = parse_config({"source_mode": "cdf", **config})
+        case = Case(pipeline="scd2", load_type=load_type, config=parsed, sql=sql)
+        return [refusal.column for refusal in combination_problems(case) if refusal.severity == "error"]
+
+    assert columns("incremental") == []
+    assert columns("incremental", reconcile=True) == []
+    assert columns("full") == ["load_type"]
+    assert columns("incremental", sql=True) == ["sql_file_path"]
+    assert columns("incremental", sequence_by="a", watermark="b") == ["cdc_source_config", "cdc_source_config"]
+    assert [r.severity for r in refused("scd1", "incremental", source_mode="cdf", lookback="1 day")] == ["warning"]
+    assert [r.column for r in refused("fact_overwrite", "full", source_mode="cdf")] == ["cdc_source_config"]
+
+
 def test_unseen_deletes_are_a_warning() -> None:
     severities = [r.severity for r in refused("scd1", "incremental", apply_as_deletes="gone")]
     assert severities == ["warning"]

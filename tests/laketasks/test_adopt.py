@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import Any
 
@@ -79,6 +80,24 @@ def test_the_surrogate_key_is_the_one_of_a_rebuild(warehouse: Warehouse) -> None
     foreign(warehouse, "id bigint, a string, since timestamp", (1, "a", T(1)))
     adopt_table({**warehouse.parameters("scd2", **row), "valid_from": "since", "valid_to": "NULL"})
     assert warehouse.rows("id", "sk") == expected
+
+
+@pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
+def test_a_surrogate_key_that_comes_later(warehouse: Warehouse, pipeline: str) -> None:
+    """Rows without it would stay without it, so the load is refused until they have it."""
+    row: dict[str, Any] = {"sequence_by": "seq", "unknown_member": True}
+    keyed = {**row, "surrogate": ["sk"]}
+    warehouse.source(SOURCE, (1, "a", T(1)), (2, "b", T(1)))
+    warehouse.load(pipeline, **row)
+    warehouse.source(SOURCE, (1, "c", T(2)), (2, "b", T(1)))
+    warehouse.load(pipeline, **row)
+    warehouse.refuses(pipeline, TargetError, r"without the surrogate key sk.*laketasks adopt.* ALTER TABLE", **keyed)
+    adopt_table(warehouse.parameters(pipeline, **keyed))
+    assert warehouse.load(pipeline, **keyed)["unchanged"] == 2
+    for stored in warehouse.table():
+        start = f',"valid_from":{stored["valid_from"]}' if pipeline == "scd2" else ""
+        made = hashlib.md5(f'{{"id":{stored["id"]}{start}}}'.encode()).hexdigest()
+        assert stored["sk"] == ("-1" if stored["id"] == -1 else made)
 
 
 def test_a_second_time_there_is_nothing_to_do(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ Integers are sequences, that many seconds after the epoch. Events of earlier bat
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -232,8 +233,68 @@ for group in CONFLICTS.values():
     for name, batch in (("one order", [(A, 20), (B, 20)]), ("the other order", [(B, 20), (A, 20)])):
         group.case(f"16 {name}", step(events(batch, 1), new=1, duplicates=1))
 
+Y, Z = "y", "z"
+Pair = tuple[str | None, str | None, int]  # a, b, sequence
+
+
+def pairs(batch: list[Pair], arrived: int) -> list[tuple[Any, ...]]:
+    """Rows of the source for a batch of changes of one key; of a delete it has the key alone."""
+    return [
+        (1, *((None, None) if a == GONE else (a, b)), a == GONE, at(sequence), T(arrived)) for a, b, sequence in batch
+    ]
+
+
+PAIRS = "id bigint, a string, b string, gone boolean, seq timestamp, arrived timestamp"
+KEPT_VALUES = replace(feed("kept values", "scd2", "full", ignore_null_updates=True), columns=PAIRS)
+KEEPING = [
+    replace(
+        KEPT_VALUES, name=f"kept values {load_type}", load_type=load_type, shows=("id", "a", "b", *VERSION), cases=[]
+    )
+    for load_type in BOTH
+]
+for group in KEEPING:
+    group.case(
+        "a null keeps the value before it",
+        step(pairs([(A, X, 10)], 1), [(1, A, X, 10, OPEN)]),
+        step(pairs([(None, Y, 20), (None, None, 30)], 2), [(1, A, X, 10, 20), (1, A, Y, 20, OPEN)]),
+    )
+    group.case(
+        "a late value is kept by the nulls after it",
+        step(pairs([(A, X, 10), (None, Y, 30)], 1)),
+        step(pairs([(B, None, 20)], 2), [(1, A, X, 10, 20), (1, B, X, 20, 30), (1, B, Y, 30, OPEN)]),
+    )
+    group.case(
+        "a key that returns starts anew",
+        step(pairs([(A, X, 10), (D, None, 20)], 1), [(1, A, X, 10, 20)]),
+        step(pairs([(None, Y, 30)], 2), [(1, A, X, 10, 20), (1, None, Y, 30, OPEN)]),
+    )
+KEEPING_LOST = replace(KEEPING[1], name="kept values lost", grows=False, cases=[])
+KEEPING_LOST.case(
+    "the stored value is kept when the source has lost its row",
+    step(pairs([(A, X, 10)], 1)),
+    step(pairs([(None, Y, 20)], 2), [(1, A, X, 10, 20), (1, A, Y, 20, OPEN)]),
+)
+KEEPING_ONE = {
+    mode: replace(
+        feed(f"kept values {mode}", "scd1", "incremental", "b", ignore_null_updates=True, delete_mode=mode),
+        columns=PAIRS,
+    )
+    for mode in ("soft", "hard")
+}
+for mode, comes_back in (("soft", A), ("hard", None)):
+    KEEPING_ONE[mode].config["surrogate"] = ["sk"]
+    KEEPING_ONE[mode].case(
+        f"a {mode} delete and a return",
+        step(pairs([(A, X, 10), (None, Y, 20)], 1), [(1, A, Y)]),
+        step(pairs([(D, None, 30)], 2)),
+        step(pairs([(None, Z, 40)], 3), [(1, comes_back, Z)]),
+    )
+
 GROUPS = (
     *HISTORIES,
+    *KEEPING,
+    KEEPING_LOST,
+    *KEEPING_ONE.values(),
     *LATEST.values(),
     *COUNTED,
     TYPE_1,
@@ -254,6 +315,12 @@ def test_events(played: Play, group: Group, case: Case) -> None:
 @every_count(*GROUPS)
 def test_126_the_counts_of_a_group_are_those_of_its_cases(played: Play, group: Group) -> None:
     check_counts(played(group))
+
+
+def test_the_surrogate_key_of_type_1_is_the_md5_of_the_natural_one(played: Play) -> None:
+    rows = played(KEEPING_ONE["soft"]).tables[-1]
+    texts = [f'{{"case_no":{row["case_no"]},"id":{row["id"]}}}' for row in rows]
+    assert [row["sk"] for row in rows] == [hashlib.md5(text.encode()).hexdigest() for text in texts]
 
 
 @pytest.mark.parametrize("pipeline", CONFLICTS)
@@ -291,7 +358,8 @@ def test_a_sequence_of_numbers_is_for_type_1(warehouse: Warehouse) -> None:
 def test_what_events_cannot_be(warehouse: Warehouse) -> None:
     warehouse.source("id bigint, a string", (1, "a"))
     warehouse.refuses("scd2", SourceError, "needs an order of its rows", source_mode="events")
-    warehouse.refuses("scd2", LoadError, "ignore_null_updates", source_mode="events", ignore_null_updates=True)
+    warehouse.refuses("scd2", LoadError, "no place", source_mode="events", on_null_sequence="include")
+    warehouse.refuses("fact_incremental_merge", LoadError, "batched", source_mode="events", insert_only=True)
     warehouse.source(COLUMNS, (1, "a", False, None, T(1)))
     warehouse.refuses("scd2", GuardError, "1 rows without a sequence", **EVENTS)
     warehouse.source(COLUMNS, (None, "a", False, at(1), T(1)))

@@ -82,11 +82,14 @@ def source_rows(histories: list[list[list[Event]]], batches: int) -> list[tuple[
     ]
 
 
-def load_events(warehouse: Warehouse, pipeline: str, histories: list[list[list[Event]]], batches: int) -> None:
+def load_events(
+    warehouse: Warehouse, pipeline: str, histories: list[list[list[Event]]], batches: int, **config: Any
+) -> None:
     """Bring the batches one by one, each load incremental and run twice."""
+    context = {"override_guards": "all"}
     for count in range(1, batches + 1):
         warehouse.source(f"history int, {COLUMNS}", *source_rows(histories, count))
-        warehouse.load(pipeline, keys=KEYS, load_type="incremental", context={"override_guards": "all"}, **EVENTS)
+        warehouse.load(pipeline, keys=KEYS, load_type="incremental", context=context, **EVENTS, **config)
         if pipeline == "scd2":
             check_intervals(warehouse.table(), tuple(KEYS))
 
@@ -100,8 +103,9 @@ def by_history(warehouse: Warehouse) -> dict[int, list[str]]:
     return {number: sorted(rows) for number, rows in told.items()}
 
 
+@pytest.mark.parametrize("keeps", [False, True], ids=["", "ignore_null_updates"])
 @pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
-def test_96_any_batching_gives_the_same_table(engine: str, house: House, pipeline: str) -> None:
+def test_96_any_batching_gives_the_same_table(engine: str, house: House, pipeline: str, keeps: bool) -> None:
     @any_of(engine)
     @given(seeds=SEEDS, batches=st.integers(2, 8 if engine == "sail" else 3))
     def holds(seeds: list[int], batches: int) -> None:
@@ -110,8 +114,14 @@ def test_96_any_batching_gives_the_same_table(engine: str, house: House, pipelin
         shuffled = [dice.sample(history, len(history)) for dice, history in zip(dices, events, strict=True)]
         split = [[history[batch::batches] for batch in range(batches)] for history in shuffled]
         with house() as once, house() as often:
-            load_events(once, pipeline, [[sorted(history, key=lambda e: e[2])] for history in events], 1)
-            load_events(often, pipeline, split, batches)
+            load_events(
+                once,
+                pipeline,
+                [[sorted(history, key=lambda e: e[2])] for history in events],
+                1,
+                ignore_null_updates=keeps,
+            )
+            load_events(often, pipeline, split, batches, ignore_null_updates=keeps)
             at_once, in_batches = by_history(once), by_history(often)
         for number, seed in enumerate(seeds):
             if at_once[number] != in_batches[number]:

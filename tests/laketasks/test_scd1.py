@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -198,7 +199,7 @@ LATEST = Group("latest", "scd1", SEQ, ("id", "a"), {"sequence_by": "seq", "on_co
 LATEST.case("16 one winner", *(step(order) for order in (ROWS, ROWS[::-1], ROWS[20:] + ROWS[:20])))
 
 # --- snapshots, each with the unknown member ---
-MISSING = {"source_mode": "snapshot", "unknown_member": True}
+MISSING = {"source_mode": "snapshot", "unknown_member": True, "surrogate": ["sk"]}
 SNAPSHOTS = {
     policy: Group(
         f"missing {policy}", "scd1", AB, ("id", "a", *flags), {**MISSING, "on_missing": policy}, contexts=contexts
@@ -262,7 +263,16 @@ def test_16_latest_has_one_winner_however_it_is_partitioned(played: Play) -> Non
 @pytest.mark.parametrize("policy", ["ignore", "soft", "hard"])
 def test_73_the_unknown_member_stands_once(played: Play, policy: str) -> None:
     for table in played(SNAPSHOTS[policy]).tables:
-        assert [(row["case_no"], row["id"], row["a"]) for row in table if row["id"] == -1] == [(-1, -1, None)]
+        member = [(row["case_no"], row["id"], row["a"], row["sk"]) for row in table if row["id"] == -1]
+        assert member == [(-1, -1, None, "-1")]
+
+
+@pytest.mark.parametrize("policy", ["soft"])
+def test_the_surrogate_key_is_the_md5_of_the_natural_one(played: Play, policy: str) -> None:
+    for table in played(SNAPSHOTS[policy]).tables:
+        known = [row for row in table if row["id"] != -1]
+        texts = [f'{{"case_no":{row["case_no"]},"id":{row["id"]}}}' for row in known]
+        assert [row["sk"] for row in known] == [hashlib.md5(text.encode()).hexdigest() for text in texts]
 
 
 # --- what is refused, and what is about a whole table ---
