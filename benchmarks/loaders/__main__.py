@@ -12,6 +12,7 @@ examples:
   python -m benchmarks.loaders --only scd2 --sides laketasks,floor   while tuning a loader
   python -m benchmarks.loaders --rows 1000000,10000000 --rounds 1    how time grows; 5 GB of disk, 12 GB of memory
   python -m benchmarks.loaders --engine spark                     needs `make .venv-spark/spark.stamp`
+  python -m benchmarks.loaders --engine spark --warm 1000000      a JVM that has compiled what it runs
 """
 
 from __future__ import annotations
@@ -35,8 +36,6 @@ from benchmarks.loaders.server import CATALOG, serve
 from benchmarks.loaders.side import LOADERS, Side
 from localjobs.engines import ENGINES
 
-_SMALL = 1_000  # rows that every server is warmed up with
-
 
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
@@ -46,7 +45,7 @@ def main(arguments: list[str]) -> int:
             print(f"{rows:,} rows on {given.engine}, 1 % changed ({given.change}), {given.rounds} rounds", flush=True)
             workspace = Path(folder) / str(rows)
             workspace.mkdir()
-            days, small = _sources(given.engine, workspace, rows, given.change)
+            days, small = _sources(given.engine, workspace, rows, given.change, given.warm)
             for loader in given.only:
                 plan = Plan(
                     engine=given.engine,
@@ -80,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", type=_loaders, default=[*LOADERS], help=f"loaders, of {','.join(LOADERS)}")
     parser.add_argument("--sides", type=_words, default=[], help="sides whose name holds one of these (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often every side is measured (default 3)")
+    parser.add_argument(
+        "--warm",
+        type=int,
+        default=1_000,
+        help="rows that each side loads first, unmeasured (default 1000); as many as --rows for a warm engine",
+    )
     parser.add_argument("--change", choices=SPREADS, default="spread", help="changed ids: over all files, or one range")
     parser.add_argument(
         "--deletion-vectors", action="store_true", help="give the tables of the other statements deletion vectors"
@@ -114,11 +119,11 @@ def _sides(loader: str, wanted: list[str]) -> list[Side]:
     return chosen
 
 
-def _sources(engine: str, workspace: Path, rows: int, change: str) -> tuple[Days, Days]:
+def _sources(engine: str, workspace: Path, rows: int, change: str, warm: int) -> tuple[Days, Days]:
     started = time.monotonic()
     with serve(engine, workspace, [BRONZE]) as served:
         days = write_days(served.spark, f"{CATALOG}.{BRONZE}", "", rows, change)
-        small = write_days(served.spark, f"{CATALOG}.{BRONZE}", "small_", _SMALL, change)
+        small = write_days(served.spark, f"{CATALOG}.{BRONZE}", "small_", warm, change)
     print(f"  both days of the source written in {time.monotonic() - started:.1f} s", flush=True)
     return days, small
 
