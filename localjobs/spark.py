@@ -52,7 +52,11 @@ _SMALL = {  # a statement over a few rows is mostly the making of its code, by S
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
-_SMALL_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_SMALL_JAVA = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:ReservedCodeCacheSize=240m",  # as without the first: it leaves 48, and a full cache ends all compiling
+    "-XX:+UseSerialGC",
+)
 
 
 @contextmanager
