@@ -1,8 +1,9 @@
 """A night of 140 tables, to see what each way to run them would take: `python -m benchmarks.night [FOLDER]`.
 
-No load runs. The rows read one another as the tables of a warehouse do: a table of order 2 reads two to five of order 1, one
-of order 3 two or three of order 2; one in eight stands in a later order than it needs. Seconds are log-normal, as they are where
-a few tables are large and most are small, and make 2.5 hours together. Prints what `python -m monitor simulate` says of it.
+No load runs. The rows read one another as the tables of a warehouse do: a table of order 2 reads two to five of order
+1, one of order 3 two or three of order 2; one in eight stands in a later order than it needs. Seconds are log-normal,
+as they are where a few tables are large and most are small, and make 2.5 hours together. Prints what
+`python -m monitor simulate` says of it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -128,7 +129,9 @@ def _is_task(task: object) -> bool:
     if not isinstance(task, Mapping) or not isinstance(task.get("task_key"), str):
         return False
     listed = task.get("depends_on") or []
-    return isinstance(listed, list) and all(isinstance(d, Mapping) and isinstance(d.get("task_key"), str) for d in listed)
+    if not isinstance(listed, list):
+        return False
+    return all(isinstance(d, Mapping) and isinstance(d.get("task_key"), str) for d in listed)
 
 
 def _tasks(
@@ -188,15 +191,14 @@ def _headings(text: str) -> dict[str, int]:
 
 
 def _doubled(tasks: Sequence[JobTask]) -> list[str]:
-    seen: set[str] = set()
-    return [key for key in (task.key for task in tasks) if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+    return [key for key, times in Counter(task.key for task in tasks).items() if times > 1]
 
 
 def _order_problems(path: Path, tasks: Sequence[JobTask]) -> list[str]:
     known = {task.key for task in tasks}
-    unknown = [f"{path}: {t.key} waits for {key}, which is no task" for t in tasks for key in t.after if key not in known]
-    if unknown:
-        return unknown[:_NAMED]
+    unknown = ((task.key, key) for task in tasks for key in task.after if key not in known)
+    if problems := [f"{path}: {key} waits for {other}, which is no task" for key, other in unknown]:
+        return problems[:_NAMED]
     try:
         TopologicalSorter({task.key: task.after for task in tasks}).prepare()
     except CycleError as error:

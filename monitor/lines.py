@@ -1,4 +1,4 @@
-"""Lines for a terminal, or for what is none: broken under their own beginning, and harmless whatever they are called."""
+"""Lines for a terminal, or for what is none: broken under their own beginning, harmless whatever they hold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """When each task runs, if it is known how long each takes and what it waits for. Pure.
 
-As the Jobs service and localjobs start tasks: each as soon as all that it waits for has ended; where no more than so many
-may run at once, first come, first served.
+As the Jobs service and localjobs start tasks: each as soon as all that it waits for has ended; where no more than so
+many may run at once, first come, first served.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from monitor.failure import Failure
 from monitor.graph import Step
-from monitor.lines import Line, Whole, clean, heading, line, paged, print_parts
+from monitor.lines import Whole, clean, heading, line, paged, print_parts
 from monitor.report import Report
 from monitor.run_log import COUNTS
 from monitor.table import TableReport
