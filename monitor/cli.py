@@ -25,6 +25,7 @@ different from the last good run, what takes the time, every error in full and
 every table with its counts. A run may still be going on.
 
   python -m monitor simulate JOB_FILE    what a job would take in each way to run it
+  python -m monitor trends DIR           what got slower, what stopped changing
 """
 _EPILOG = """\
 RUN is one of
@@ -63,6 +64,10 @@ def _command(arguments: Sequence[str]) -> tuple[Callable[[argparse.Namespace], i
         from monitor import simulate_cli  # YAML is for who needs it
 
         return partial(simulate_cli.command, _console()), simulate_cli.parser().parse_args(arguments[1:])
+    if arguments[:1] == ["trends"]:
+        from monitor import trends_cli
+
+        return partial(trends_cli.command, _console()), trends_cli.parser().parse_args(arguments[1:])
     return _monitor, _parser().parse_args(arguments)
 
 
