@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Something to be done, which takes `seconds` and, unless it is a gate, a place among those that run at once."""
+    """Something to be done, which takes `seconds` and a place among those that run at once; a gate takes neither."""
 
     key: str
     seconds: float
@@ -95,7 +95,7 @@ class _Clock:
             key, last = self._ready.popleft()
             work = self._works[key]
             self._times[key] = Span(start=now, end=now + work.seconds, last=last)
-            if work.is_gate and not work.seconds:
+            if work.is_gate:
                 self._end(key)
             else:
                 self._room -= 1

@@ -141,7 +141,7 @@ def _differences(jobs: Sequence[JobFile]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Timed:
-    """Jobs with the time that their tasks take. Gates and summaries take what is known of them, else none."""
+    """Jobs with the time that their tasks take. Gates take none, a summary what is known of it, else none."""
 
     durations: Durations
     usual: float
@@ -153,9 +153,10 @@ class _Timed:
         for task in job.tasks:
             if task.kind == "table":
                 yield Work(key=task.key, seconds=self.of_table(task.key) + self.durations.start, after=task.after)
+            elif task.kind == "gate":
+                yield Work(key=task.key, seconds=0, after=task.after, is_gate=True)
             else:
-                taken = self.durations.seconds.get(task.key, 0.0)
-                yield Work(key=task.key, seconds=taken, after=task.after, is_gate=task.kind == "gate")
+                yield Work(key=task.key, seconds=self.durations.seconds.get(task.key, 0.0), after=task.after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ import doctest
 import json
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,9 @@ def test_child_jobs_stand_in_the_place_of_the_tasks_that_run_them() -> None:
     found = told(job, {task.key: 10.0 for task in job.tables})
     assert found.ways[2].unlimited == 20
     assert str(job.path) in found.ways[2].name  # as long as with barriers
+    known = {task.key: 10.0 for task in job.tasks}  # also of the tasks that run a child, whose time is its tables'
+    (own,) = (way for way in told(job, known).ways if job.path in way.name and way.name != BOUND)
+    assert own.unlimited == 30  # with the summary
 
 
 def test_a_layer_in_lanes_takes_as_long_as_its_file() -> None:
@@ -341,3 +346,12 @@ def test_wrong_usage(words: list[str], tmp_path: Path, capsys: pytest.CaptureFix
         main(["simulate", *files, *words])
     assert stopped.value.code == 2
     assert "usage: python -m monitor simulate" in capsys.readouterr().err
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    command = [sys.executable, "-m", "benchmarks.night"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = (ROOT / "docs/simulate.md").read_text(encoding="utf-8")
+    tables = done.stdout[done.stdout.index("how long it takes") : done.stdout.index("rows that would gain")]
+    for line in tables.splitlines():
+        assert f"{'    ' if line.strip() else ''}{line.rstrip()}\n" in shown
