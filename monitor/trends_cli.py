@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,10 @@ from monitor.trends_page import trends_page
 
 _BARS = "▁▂▃▄▅▆▇█"
 _FAILED = "✕"
+_LINES = ("seconds", "rows read", "rows changed")
+_EXPENDABLE = ("read", "usual", "failed", "changed")
+_ABOUT = f"the newest {KEPT} loads of each, or what there is room for, the oldest first; {_FAILED} failed"
+_FEWEST = 12  # loads that a line has before a column goes
 _DESCRIPTION = f"""\
 Show the run log over time: the newest {KEPT} loads of every table, how long they
 took, what they read and changed; tables that got slower, and those that stopped
@@ -45,7 +49,7 @@ def command(console: Console, options: argparse.Namespace) -> int:
         raise ProblemsError([f"{name}: has no rows yet; the first run of a job writes them"])
     found = trends_of(name, loads)
     if options.html is None:
-        paged(console, [*first_parts(found), *tables_part(found)])
+        paged(console, [*first_parts(found), heading("tables", _ABOUT), _Tables(found.tables)])
         return 0
     text = trends_page(found)
     write(options.html, text)
@@ -98,25 +102,55 @@ def _stopped(tables: Sequence[TableTrend]) -> Table:
     return grid
 
 
-def tables_part(found: Trends) -> Iterator[RenderableType]:
-    """Every table with its lines."""
-    yield heading("tables", f"the newest {KEPT} loads of each, the oldest first; {_FAILED} failed")
-    grid = _table("table", "seconds", "last>", "usual>", "rows read", "last>", "rows changed", "last>", "failed>")
-    for table in found.tables:
-        last = table.good[-1] if table.good else None
-        _row(
-            grid,
-            table.key,
-            seconds_line(table.points),
-            f"{last.seconds:.1f}" if last else "",
-            "" if table.usual is None else f"{table.usual:.1f}",
-            read_line(table.points),
-            f"{last.read:,}" if last else "",
-            changed_line(table.points),
-            f"{last.changed:,}" if last else "",
-            str(table.failed or ""),
+class _Tables:
+    """Every table with its lines: as many loads, and as many columns, as there is room for."""
+
+    def __init__(self, tables: Sequence[TableTrend]) -> None:
+        self._tables = tables
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        most = max(len(table.points) for table in self._tables)
+        dropped: set[str] = set()
+        for name in ("", *_EXPENDABLE):
+            dropped.add(name)
+            columns = _columns(self._tables, most, dropped)
+            spare = options.max_width - _width(columns)
+            lines = sum(name in _LINES for name, _ in columns)
+            fitting = most + min(0, spare // lines)
+            if fitting >= min(most, _FEWEST):
+                columns = _columns(self._tables, fitting, dropped)
+                break
+        grid = _table(*(name if name in ("table", *_LINES) else f"{name}>" for name, _ in columns))
+        for cells in zip(*(cells for _, cells in columns), strict=True):
+            _row(grid, *cells)
+        yield grid
+
+
+Columns = list[tuple[str, list[str]]]
+
+
+def _columns(tables: Sequence[TableTrend], loads: int, dropped: Container[str]) -> Columns:
+    """Headings with their cells; the lines show the newest of so many loads."""
+    last = [table.good[-1] if table.good else None for table in tables]
+    return [
+        (name, cells)
+        for group, name, cells in (
+            ("", "table", [clean(table.key) for table in tables]),
+            ("", "seconds", [seconds_line(table.points[-loads:]) for table in tables]),
+            ("", "last", [f"{point.seconds:.1f}" if point else "" for point in last]),
+            ("usual", "usual", ["" if table.usual is None else f"{table.usual:.1f}" for table in tables]),
+            ("read", "rows read", [read_line(table.points[-loads:]) for table in tables]),
+            ("read", "last", [f"{point.read:,}" if point else "" for point in last]),
+            ("changed", "rows changed", [changed_line(table.points[-loads:]) for table in tables]),
+            ("changed", "last", [f"{point.changed:,}" if point else "" for point in last]),
+            ("failed", "failed", [str(table.failed or "") for table in tables]),
         )
-    yield grid
+        if group not in dropped or not group
+    ]
+
+
+def _width(columns: Columns) -> int:
+    return sum(2 + max(len(text) for text in (name, *cells)) for name, cells in columns)
 
 
 def seconds_line(points: Sequence[Point]) -> str:

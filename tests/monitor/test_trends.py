@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import doctest
+import io
 import os
 import random
+import re
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import monitor.trends_cli
 from monitor.cli import main
@@ -130,12 +133,31 @@ def test_a_workspace_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert slow.split() == ["slow", "▃▃▃▃▃▃▃█████", "40", "s", "12", "s", "3.3"]
     dead = next(line for line in lines if line.startswith("  dead"))
     assert dead.split() == ["dead", "███████▁▁▁▁▁", "5", "2026-02-08", "changed", "in", "7", "of", "7", "loads"]
-    table = [
-        line.split()
-        for line in lines[lines.index("tables: the newest 30 loads of each, the oldest first; ✕ failed") + 2 :]
-    ]
+    about = "tables: the newest 30 loads of each, or what there is room for, the oldest first; ✕ failed"
+    table = [line.split() for line in lines[lines.index(about) + 2 :]]
     assert table[0] == ["bad", "✕", "✕", "✕", "1"]
     assert table[1] == ["calm", "█" * 12, "10.0", "10.0", "█" * 12, "1,000", "█" * 12, "5"]
+
+
+@pytest.mark.parametrize(
+    ("width", "loads", "headings"),
+    [
+        (200, 30, ["seconds", "last", "usual", "rows read", "last", "rows changed", "last", "failed"]),
+        (100, 17, ["seconds", "last", "usual", "rows read", "last", "rows changed", "last", "failed"]),
+        (60, 14, ["seconds", "last", "rows changed", "last", "failed"]),
+        (40, 25, ["seconds", "last"]),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_loads(width: int, loads: int, headings: list[str], tmp_path: Path) -> None:
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    options = monitor.trends_cli.parser().parse_args(["trends-are-here"])
+    options.log = str(nights(tmp_path, KEPT))
+    monitor.trends_cli.command(console, options)
+    lines = console.export_text().splitlines()
+    head, _, calm, *_ = table = lines[next(n for n, line in enumerate(lines) if line.startswith("table ")) :]
+    assert all(len(line) <= width for line in table)
+    assert re.split(r"  +", head.strip())[1:] == headings
+    assert calm.split()[1] == "█" * loads
 
 
 def test_only_the_newest_loads_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
