@@ -23,6 +23,7 @@ from monitor.simulate import Durations, OrderCost, Simulation, simulate, unknown
 from monitor.text import duration, listed, plural
 
 _DURATIONS = Path("bundle/durations.csv")
+_STEPS = 10  # of the critical path
 _AT_ONCE = 5  # threads: what a driver notebook usually has
 _DESCRIPTION = """\
 Say how long a job would take run in one way or another, from how long its tables
@@ -114,8 +115,9 @@ def parts(found: Simulation) -> Iterator[RenderableType]:
     yield heading("what the orders cost", "with barriers, as many tables at once as an order has")
     yield _orders(found)
     yield from _moves(found)
-    yield heading("critical path", f"{len(found.path)} tasks of {found.path_of}; the job takes no less")
-    longest = sorted(found.path, key=lambda step: -step[1])[:10]
+    some = f", the {_STEPS} longest" if len(found.path) > _STEPS else ""
+    yield heading("critical path", f"{plural(len(found.path), 'task')} of {found.path_of}{some}; it takes no less")
+    longest = sorted(found.path, key=lambda step: -step[1])[:_STEPS]
     yield from (line(f"  {duration(seconds):>11}  {key}") for key, seconds in found.path if (key, seconds) in longest)
 
 
