@@ -130,7 +130,7 @@ def by_reads(number: int, longest: float = 9) -> Shape:
         seconds = {f"t{n:02}": round(chance.uniform(longest / 9, longest), 2) for n in range(number)}
         tasks = []
         for place, (key, taken) in enumerate(seconds.items()):
-            before = chance.sample([*seconds][max(0, place - 12) : place], min(place, chance.randint(0, 3)))
+            before = chance.sample([*seconds][max(0, place - 30) : place], min(place, chance.randint(0, 3)))
             wheel = {"package_name": "sleeps", "entry_point": "sleep", "named_parameters": {"seconds": str(taken)}}
             tasks.append({"task_key": key, "depends_on": [{"task_key": k} for k in before], "python_wheel_task": wheel})
         document = {"resources": {"jobs": {"sleeps": {"name": "sleeps", "tasks": tasks}}}}
@@ -164,7 +164,7 @@ def beside(name: str, shape: Shape, at_once: int, seed: int, folder: Path) -> fl
         ("barriers, 5 at once", by_rows(16, 12, 8, edges="barrier"), 5, 2),
         ("gates, 12 at once", by_rows(30, 24, 12, 6, edges="gate"), 12, 3),
         ("lanes of 4", by_rows(14, 12, 6, edges="barrier", max_parallel_tasks=4), 64, 4),
-        ("reads, 6 at once", by_reads(50), 6, 5),
+        ("reads, 4 at once", by_reads(50), 4, 5),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
@@ -173,5 +173,7 @@ def test_five_runs_take_what_was_foretold(name: str, shape: Shape, at_once: int,
 
 
 def test_a_short_run_takes_what_was_foretold(tmp_path: Path) -> None:
-    """A start costs some hundredths here, so the bound is wider; without order, limit or gates it would be far off."""
-    assert beside("short", by_rows(5, 4, 3, longest=1.8, edges="gate"), 3, 6, tmp_path) < 0.1
+    """A start costs some hundredths here, so the bound is wider: without the limit a quarter less would be foretold,
+    without the orders a third less.
+    """
+    assert beside("short", by_rows(1, 5, 1, longest=2.7, edges="gate"), 2, 6, tmp_path) < 0.1
