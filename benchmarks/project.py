@@ -34,10 +34,15 @@ _SETTINGS = {
 
 def write_project(folder: Path) -> None:
     """Rows, settings and bundle of the project."""
+    write_bundle(folder)
+    (folder / "bundle/execution_table.yml").write_text(yaml.safe_dump(_rows()), encoding="utf-8")
+
+
+def write_bundle(folder: Path) -> None:
+    """Settings and bundle; the rows are to come."""
     (folder / "bundle").mkdir(parents=True, exist_ok=True)
     (folder / "databricks.yml").write_text(_BUNDLE, encoding="utf-8")
     (folder / "bundle/settings.yml").write_text(yaml.safe_dump(_SETTINGS), encoding="utf-8")
-    (folder / "bundle/execution_table.yml").write_text(yaml.safe_dump(_rows()), encoding="utf-8")
 
 
 def write_bronze(workspace: Path) -> None:

@@ -10,7 +10,7 @@ from monitor.run_log import History
 from monitor.table import TableReport
 from monitor.text import duration, listed
 
-_SLOWER, _SLOWER_BY = 1.5, 5.0  # a table is slower from this ratio on, if that is at least so many seconds
+SLOWER, SLOWER_BY = 1.5, 5.0  # a table is slower from this ratio on, if that is at least so many seconds
 _MORE_ROWS, _FEW_ROWS = 5, 100  # rows read differ from this ratio on, unless both are few
 _NAMED = 5
 
@@ -51,7 +51,7 @@ def _slower(tables: Iterable[TableReport]) -> Iterator[str]:
     ratios = [
         (table.seconds / table.usual, table)
         for table in tables
-        if table.usual and table.seconds >= _SLOWER * table.usual and table.seconds - table.usual >= _SLOWER_BY
+        if table.usual and table.seconds >= SLOWER * table.usual and table.seconds - table.usual >= SLOWER_BY
     ]
     for ratio, table in sorted(ratios, key=lambda pair: (pair[1].usual or 0) - pair[1].seconds)[:_NAMED]:
         yield f"slower: {table.key} {duration(table.seconds)}, then {duration(table.usual or 0)} ({ratio:.1f} times)"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from monitor import local, workspace
+from monitor.collect import collect
 from monitor.durations import durations_of, merge, write
-from monitor.evidence import Evidence
 from monitor.page import page
 from monitor.problem import ProblemsError, UsageError
 from monitor.report import report_of
@@ -24,6 +23,9 @@ _DESCRIPTION = """\
 Show a run of a job: what failed, what that holds up, what to do; then what is
 different from the last good run, what takes the time, every error in full and
 every table with its counts. A run may still be going on.
+
+  python -m monitor simulate JOB_FILE    what a job would take in each way to run it
+  python -m monitor trends DIR           what got slower, what stopped changing
 """
 _EPILOG = """\
 RUN is one of
@@ -43,17 +45,30 @@ exit code: 0 nothing failed (so far), 1 something failed or the run cannot be sh
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 0 nothing failed, 1 something did or cannot be shown, 2 the command line is wrong."""
-    options = _parser().parse_args(arguments)
+    command, options = _command(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name may hold what this terminal cannot show
     try:
-        return _monitor(options)
+        return command(options)
     except UsageError as error:
         return _say(error, 2)
     except ProblemsError as error:
         return _say(error, 1)
     except KeyboardInterrupt:
         return 130
+
+
+def _command(arguments: Sequence[str]) -> tuple[Callable[[argparse.Namespace], int], argparse.Namespace]:
+    """What the first word asks for: one of the commands, else a run to be shown."""
+    if arguments[:1] == ["simulate"]:
+        from monitor import simulate_cli  # YAML is for who needs it
+
+        return partial(simulate_cli.command, _console()), simulate_cli.parser().parse_args(arguments[1:])
+    if arguments[:1] == ["trends"]:
+        from monitor import trends_cli
+
+        return partial(trends_cli.command, _console()), trends_cli.parser().parse_args(arguments[1:])
+    return _monitor, _parser().parse_args(arguments)
 
 
 def _monitor(options: argparse.Namespace) -> int:
@@ -75,18 +90,6 @@ def _monitor(options: argparse.Namespace) -> int:
         said = f"{len(seconds)} of layer {evidence.run.layer}, {lines} in all"
         console.print(f"\ndurations: {options.durations} ({said})", highlight=False, soft_wrap=True, markup=False)
     return int(report.bad)
-
-
-def collect(run: str) -> Evidence:
-    """Find the run that a word means and gather what is known of it."""
-    if re.match(r"https?://", run):
-        return workspace.collect(workspace.run_id_of(run), run)
-    path = Path(run)
-    if path.exists():
-        return local.collect(local.record_file(path))
-    if re.fullmatch(r"[1-9]\d{0,18}", run):
-        return workspace.collect(int(run))
-    raise UsageError([f"{run}: no such file or folder, and no run id; `python -m monitor --help` says what RUN may be"])
 
 
 def _console() -> Console:

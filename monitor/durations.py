@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def durations_of(evidence: Evidence) -> dict[str, float]:
 
 def merge(file: Path, layer: str, seconds: Mapping[str, float]) -> int:
     """Put a layer's seconds into the file, which keeps what it has of others; how many lines it has then."""
-    kept = _read(file) if file.exists() else {}
+    kept = read(file) if file.exists() else {}
     merged = dict(sorted((kept | {(layer, key): value for key, value in seconds.items()}).items()))
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
@@ -38,14 +39,22 @@ def merge(file: Path, layer: str, seconds: Mapping[str, float]) -> int:
     return len(merged)
 
 
-def _read(file: Path) -> Durations:
+def read(file: Path) -> Durations:
+    """Seconds by layer and task key; raises ProblemsError where the file is not of this kind."""
     try:
         rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""), strict=True))
         if not rows or rows[0] != _COLUMNS:
             raise ProblemsError([f"{file}: has another header; the columns are {', '.join(_COLUMNS)}"])
-        return {(layer, key): float(seconds) for layer, key, seconds in rows[1:]}
+        return {(layer, key): _seconds(seconds) for layer, key, seconds in rows[1:]}
     except (OSError, ValueError, csv.Error) as error:
         raise ProblemsError([f"{file}: cannot be read: {error}; nothing was written"]) from None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{text} is no number of seconds")
+    return seconds
 
 
 def write(file: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from monitor.evidence import Evidence
 from monitor.graph import cycle
 from monitor.problem import ProblemsError, UsageError
 from monitor.run import Run, Task, read_run
-from monitor.run_log import Load, levels_of, loads_of, query, targets_of
+from monitor.run_log import Load, levels_of, loads_of, newest, query, targets_of
 from monitor.text import first_line
 
 _RECORD = "run.json"
@@ -58,6 +58,26 @@ def collect(file: Path) -> Evidence:
         again=tuple(_again(workspace, run)),
         notes=("the record is as it was when localjobs was killed",) if killed else (),
     )
+
+
+def history(workspace: Path, most: int) -> tuple[str, tuple[Load, ...]]:
+    """The run log of a workspace by its name, and the newest loads of every table; raises ProblemsError."""
+    named = (_run_log(file) for file in reversed(_runs(workspace)[-_LOOKED_AT:]))
+    name = next((name for name in named if name), "")
+    levels = levels_of(name)
+    if levels is None:
+        raise UsageError([f"{workspace}: none of its runs names a run log; expected a workspace of localjobs"])
+    loads, problem = _asked(workspace.joinpath(*levels), newest("run_log", _micros, most))
+    if loads is None:
+        raise ProblemsError([problem])
+    return name, loads
+
+
+def _run_log(file: Path) -> str:
+    try:
+        return _read(file).run_log
+    except ProblemsError:
+        return ""  # a record that was cut short
 
 
 def _read(file: Path) -> Run:
@@ -142,17 +162,20 @@ def _loads(workspace: Path, run: Run, good: Run | None) -> tuple[tuple[Load, ...
     levels = levels_of(run.run_log)
     if levels is None:
         return None, f"the run log's name {run.run_log!r} is no name of a table"
-    folder = workspace.joinpath(*levels)
+    asked = query("run_log", _micros, [run.run_id, *([good.run_id] if good else [])], targets_of(run))
+    return _asked(workspace.joinpath(*levels), asked)
+
+
+def _micros(name: str) -> str:
+    return f"CAST({name} AS BIGINT)"
+
+
+def _asked(folder: Path, asked: str) -> tuple[tuple[Load, ...] | None, str]:
+    """The answer of the run log in a folder, or why there is none."""
     if not (folder / "_delta_log").is_dir():
         return None, f"there is no run log at {folder}"
     from deltalake import DeltaTable, QueryBuilder
 
-    asked = query(
-        "run_log",
-        lambda name: f"CAST({name} AS BIGINT)",
-        [run.run_id, *([good.run_id] if good else [])],
-        targets_of(run),
-    )
     try:
         answer = QueryBuilder().register("run_log", DeltaTable(str(folder))).execute(asked).read_all()
     except Exception as error:  # the engine raises what it likes; the page does without the counts

@@ -494,20 +494,9 @@
     $("tables").querySelector("tbody").append(...order.map((t) => t.row));
   }
 
-  // --- theme and paper ---
+  // --- paper ---
 
-  function buildTheme() {
-    const names = ["auto", "light", "dark"];
-    const stored = () => { try { return localStorage.getItem("laketasks-theme"); } catch { return null; } };
-    const set = (name) => {
-      document.documentElement.toggleAttribute("data-theme", false);
-      if (name !== "auto") document.documentElement.setAttribute("data-theme", name);
-      $("theme").textContent = `Theme: ${name}`;
-      $("theme").dataset.name = name;
-      try { localStorage.setItem("laketasks-theme", name); } catch { /* a page from a file may not be allowed to */ }
-    };
-    set(names.includes(stored()) ? stored() : "auto");
-    $("theme").addEventListener("click", () => set(names[(names.indexOf($("theme").dataset.name) + 1) % names.length]));
+  function buildPaper() {
     matchMedia("print").addEventListener("change", ({ matches }) => {
       for (const details of document.querySelectorAll("details")) {
         if (matches) { details.dataset.was = details.open; details.open = true; } else details.open = details.dataset.was === "true";
@@ -516,7 +505,8 @@
     });
   }
 
-  buildTheme();
+  buildTheme($("theme"));
+  buildPaper();
   buildHead();
   buildFailures();
   buildTable();

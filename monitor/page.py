@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
-import json
-import re
 from collections.abc import Iterable, Mapping
 from html import escape
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 
+from monitor.html import as_json, filled
 from monitor.report import Report
 from monitor.run import Run
 from monitor.run_log import COUNTS
@@ -21,7 +17,6 @@ from monitor.table import TableReport
 from monitor.terminal import SHORT, first_screen, held_up, path_about
 from monitor.text import duration
 
-_HERE = Path(__file__).parent
 _ERRORS = 800_000  # bytes of all errors together
 _LEAST = 600
 T = TypeVar("T")
@@ -29,33 +24,14 @@ T = TypeVar("T")
 
 def page(report: Report) -> str:
     """The page; the same report gives the same text."""
-    style, script = (_source(name) for name in ("page.css", "page.js"))
-    parts = {
-        "title": escape(f"{'FAILED' if report.bad else report.run.state.word} {report.run.layer} {report.run.run_id}"),
-        "style-hash": _hash(style),
-        "script-hash": _hash(script),
-        "style": style,
-        "script": script,
-        "plain": escape(_plain(report)),
-        "data": _json(_document(report)),
-    }
-    text = re.sub(r"\[\[([\w-]+)\]\]", lambda match: parts[match[1]], _source("page.html"))
-    return text.encode("utf-8", "replace").decode("utf-8")  # half of a surrogate pair has no bytes
-
-
-def _source(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """What the page's policy lets run: this text and no other."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _json(document: object) -> str:
-    """JSON that is also harmless inside a script element."""
-    text = json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return filled(
+        "page.html",
+        styles=("page.css",),
+        scripts=("theme.js", "page.js"),
+        title=escape(f"{'FAILED' if report.bad else report.run.state.word} {report.run.layer} {report.run.run_id}"),
+        plain=escape(_plain(report)),
+        data=as_json(_document(report)),
+    )
 
 
 def _plain(report: Report) -> str:
@@ -159,7 +135,7 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
 
 def _shortened(errors: list[str]) -> list[str]:
     """The texts whole, unless there are so many that the page would not be one that travels."""
-    bytes_of = [len(_json(text).encode("utf-8", "replace")) for text in errors]
+    bytes_of = [len(as_json(text).encode("utf-8", "replace")) for text in errors]
     if sum(bytes_of) <= _ERRORS:
         return errors
     room = max(_LEAST, _ERRORS // len(errors))

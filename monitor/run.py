@@ -104,12 +104,17 @@ class Run:
     @property
     def layer(self) -> str:
         """The run's name without what a development deployment puts before it."""
-        return _DEPLOYED_BY.sub("", self.name)
+        return layer_of(self.name)
 
     @property
     def run_log(self) -> str:
         """The run log that the loads were told of; nothing where no task is one of ours."""
         return next((t.parameters["run_log"] for t in self.tasks if t.parameters.get("run_log")), "")
+
+
+def layer_of(name: str) -> str:
+    """A job's name without what a development deployment puts before it."""
+    return _DEPLOYED_BY.sub("", name)
 
 
 def read_run(document: object) -> tuple[Run | None, list[str]]:
@@ -165,10 +170,9 @@ def _task(key: str, elements: list[Mapping[str, Any]], known: Iterable[str]) -> 
     body = next((name for name in last if name.endswith("_task") and isinstance(last[name], Mapping)), "")
     told = last.get(body) or {}
     parameters = {str(name): str(value) for name, value in (told.get("named_parameters") or {}).items()}
-    summary = told.get("entry_point") == "summarize" or key == _SUMMARY
     return Task(
         key=key,
-        kind="gate" if body == "condition_task" else "summary" if summary else "table",
+        kind=kind_of(key, body, told),
         attempts=tuple(_attempt(element) for element in ordered),
         depends_on=tuple(dict.fromkeys(d for d in map(_upstream, _list(last, "depends_on")) if d in known)),
         body=body,
@@ -176,6 +180,13 @@ def _task(key: str, elements: list[Mapping[str, Any]], known: Iterable[str]) -> 
         timeout_seconds=_number(last, "timeout_seconds"),
         output=str(last.get("output_path") or ""),
     )
+
+
+def kind_of(key: str, body: str, told: Mapping[str, Any]) -> Kind:
+    """What a task is for us, by its key, the name of its body and what the body holds."""
+    if body == "condition_task":
+        return "gate"
+    return "summary" if told.get("entry_point") == "summarize" or key == _SUMMARY else "table"
 
 
 def _upstream(dependency: Mapping[str, Any]) -> str:

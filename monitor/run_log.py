@@ -89,6 +89,15 @@ def query(table: str, micros: Callable[[str], str], run_ids: Iterable[int], targ
     )
 
 
+def newest(table: str, micros: Callable[[str], str], most: int) -> str:
+    """The newest loads of every table, so many of each, the oldest first."""
+    times = ", ".join(f"{micros(name)} AS {name}" for name in _TIMES)
+    place = "row_number() OVER (PARTITION BY target ORDER BY ended_at DESC) AS place"
+    names = ", ".join((*_PLAIN, *_OTHERS))
+    wanted = f"SELECT {names}, {times}, '' AS error, {place} FROM {table}"
+    return f"SELECT {names}, {', '.join(_TIMES)}, error FROM ({wanted}) AS t WHERE place <= {most} ORDER BY ended_at"
+
+
 def targets_of(run: Run) -> list[str]:
     return [task.parameters["target_table"] for task in run.tasks if task.parameters.get("target_table")]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -12,6 +10,7 @@ from rich.text import Text
 
 from monitor.failure import Failure
 from monitor.graph import Step
+from monitor.lines import Whole, clean, heading, line, paged, print_parts
 from monitor.report import Report
 from monitor.run_log import COUNTS
 from monitor.table import TableReport
@@ -33,72 +32,65 @@ _EXPENDABLE = (
     *("quar.", "~rows", "-rows", "+rows", "read"),
 )
 _ON_A_SCREEN = 6  # causes; the rest is in the part with the errors
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _BAR = 20
 
 
 def show(console: Console, report: Report) -> None:
-    """Print the report, on a terminal that it does not fit through the pager: the first lines are what counts."""
-    parts = [*first_screen(report), *details(report)]
-    if console.is_terminal and not console.is_dumb_terminal and _height(console, parts) > console.height:
-        os.environ.setdefault("LESS", "FRX")  # colours as they are, and what was read stays on the screen
-        with console.pager(styles=not console.no_color):
-            _print(console, parts)
-    else:
-        _print(console, parts)
+    """Print the report: the first lines are what counts."""
+    paged(console, [*first_screen(report), *details(report)])
 
 
 def show_first(console: Console, report: Report) -> None:
     """Print what belongs on the first screen and no more."""
-    _print(console, first_screen(report))
+    print_parts(console, first_screen(report))
 
 
 def first_screen(report: Report) -> Iterator[RenderableType]:
     """The verdict, the figures, each cause with what it holds up, what to do."""
     word, style = report.run.state.word, _COLOURS[report.run.state.fate]
-    yield _line(("FAILED  ", _BAD) if report.bad else (f"{word}  ", style), (report.verdict, "bold"))
-    yield _line(report.figures)
-    yield from (_line((note, "yellow")) for note in report.notes)
+    yield line(("FAILED  ", _BAD) if report.bad else (f"{word}  ", style), (report.verdict, "bold"))
+    yield line(report.figures)
+    yield from (line((note, "yellow")) for note in report.notes)
     told: set[str] = set()
     for failure in report.failures[:_ON_A_SCREEN]:
         yield from _failure(failure, told)
         told.update(failure.held)
     if len(report.failures) > _ON_A_SCREEN:
         rest = [key for failure in report.failures[_ON_A_SCREEN:] for key in failure.keys]
-        yield _line("")
-        yield _line((f"and {plural(len(rest), 'table')} for other causes: ", _BAD), listed(rest, 8))
+        yield line("")
+        yield line((f"and {plural(len(rest), 'table')} for other causes: ", _BAD), listed(rest, 8))
     if report.to_do:
-        yield _heading("what to do")
-        yield from (_Whole(f"  {n}. {step}") for n, step in enumerate(report.to_do, 1))
+        yield heading("what to do")
+        yield from (Whole(f"  {n}. {step}") for n, step in enumerate(report.to_do, 1))
 
 
 def details(report: Report) -> Iterator[RenderableType]:
     """What runs, what is different, what takes the time, every error in full, every table."""
     if report.run.going_on and report.running:
-        yield _heading("running now")
+        yield heading("running now")
         yield _durations(report.running[:10])
-    yield _heading("against the last good run", report.compared)
-    yield from (_line(f"  {change}") for change in report.changes or ["nothing of note"])
-    yield _heading("critical path", path_about(report))
-    yield from (_line(f"  {_step(step)}") for step in report.path if step.took >= 1 or len(report.path) < 10)
+    yield heading("against the last good run", report.compared)
+    yield from (line(f"  {change}") for change in report.changes or ["nothing of note"])
+    yield heading("critical path", path_about(report))
+    yield from (line(f"  {_step(step)}") for step in report.path if step.took >= 1 or len(report.path) < 10)
     if report.slowest:
-        yield _heading("slowest")
+        yield heading("slowest")
         yield _durations(report.slowest)
     if report.failures:
-        yield _heading("every error in full")
+        yield heading("every error in full")
         yield from _errors(report.failures)
-    yield _heading("tables")
+    yield heading("tables")
     yield _Tables(report.tables)
 
 
 def _failure(failure: Failure, told: set[str]) -> Iterator[RenderableType]:
-    yield _line("")
-    yield _line((listed(failure.keys, 4), _BAD), f"  {failure.cause}")
-    yield from (_line(fact, indent=4) for fact in failure.facts)
+    yield line("")
+    yield line((listed(failure.keys, 4), _BAD), f"  {failure.cause}")
+    yield from (line(fact, indent=4) for fact in failure.facts)
     if failure.held and told.issuperset(failure.held):
-        yield _line(f"holds up {len(failure.held)} of the same tables", indent=4)
+        yield line(f"holds up {len(failure.held)} of the same tables", indent=4)
     elif failure.held:
-        yield _line(held_up(failure), indent=4)
+        yield line(held_up(failure), indent=4)
 
 
 def held_up(failure: Failure) -> str:
@@ -119,11 +111,11 @@ def _errors(failures: Iterable[Failure]) -> Iterator[RenderableType]:
         for table in failure.tables:
             texts.setdefault(table.error, []).append(table)
     for error, tables in texts.items():
-        yield _line("")
+        yield line("")
         for table in tables:
             about = ", ".join(part for part in (table.pipeline, table.target, f"attempt {table.attempt}") if part)
-            yield _line((table.key, _BAD), f"  {table.word} ({about}) {table.url or table.log}".rstrip())
-        yield _line(error, indent=4)
+            yield line((table.key, _BAD), f"  {table.word} ({about}) {table.url or table.log}".rstrip())
+        yield line(error, indent=4)
 
 
 def _durations(tables: Sequence[TableReport]) -> RenderableType:
@@ -133,7 +125,7 @@ def _durations(tables: Sequence[TableReport]) -> RenderableType:
     for table in tables:
         usual = f"usually {duration(table.usual)}" if table.usual is not None else ""
         bar = "━" * max(1, round(_BAR * table.seconds / longest))
-        grid.add_row(f"  {duration(table.seconds)}", Text(bar, _COLOURS[table.fate]), _clean(table.key), usual)
+        grid.add_row(f"  {duration(table.seconds)}", Text(bar, _COLOURS[table.fate]), clean(table.key), usual)
     return grid
 
 
@@ -177,7 +169,7 @@ def _columns(tables: Sequence[TableReport]) -> Columns:
     }
     usual = {"usual": ["" if t.usual is None else f"{t.usual:.1f}" for t in tables]}
     return {
-        "table": [_clean(t.key) for t in tables],
+        "table": [clean(t.key) for t in tables],
         "pipeline": [t.pipeline for t in tables],
         "state": [t.word for t in tables],
         **(counts if any(t.counts for t in tables) else {}),
@@ -207,50 +199,3 @@ def _table(tables: Sequence[TableReport], columns: Columns) -> Table:
             cells[[*columns].index("state")].stylize(_COLOURS[report.fate])
         table.add_row(*cells)
     return table
-
-
-def _print(console: Console, parts: Iterable[RenderableType]) -> None:
-    for part in parts:
-        console.print(part, markup=False, highlight=False, soft_wrap=_is_whole(console, part))
-
-
-def _height(console: Console, parts: Iterable[RenderableType]) -> int:
-    return sum(len(console.render_lines(part, pad=False)) for part in parts)
-
-
-def _is_whole(console: Console, part: RenderableType) -> bool:
-    """Whether lines are left as long as they are: commands, to be copied, and all where there is no terminal."""
-    return isinstance(part, _Whole) or (isinstance(part, _Line) and not console.is_terminal)
-
-
-class _Line:
-    """Text that goes on under its own beginning where it is broken."""
-
-    def __init__(self, text: Text, indent: int = 0) -> None:
-        self._text, self._indent = text, indent
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = options.max_width - self._indent
-        lines = self._text.split("\n") if options.no_wrap else self._text.wrap(console, max(20, width))
-        for line in lines or [Text()]:
-            line.rstrip()
-            yield Text.assemble(" " * self._indent, line)
-
-
-class _Whole(_Line):
-    def __init__(self, text: str) -> None:
-        super().__init__(Text(_clean(text), no_wrap=True))
-
-
-def _heading(name: str, more: str = "") -> _Line:
-    return _line((f"\n{name}", "bold"), f": {more}" if more else "")
-
-
-def _line(*parts: str | tuple[str, str], indent: int = 0) -> _Line:
-    cleaned = ((_clean(p), "") if isinstance(p, str) else (_clean(p[0]), p[1]) for p in parts)
-    return _Line(Text.assemble(*cleaned), indent)
-
-
-def _clean(text: str) -> str:
-    """Without what would make a terminal do something: what tables and errors are called is not ours."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))

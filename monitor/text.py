@@ -32,6 +32,11 @@ def instant(milliseconds: int) -> str:
     return f"{datetime.fromtimestamp(milliseconds / 1000, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def day(milliseconds: int) -> str:
+    """The date of a moment, in UTC."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, timezone.utc):%Y-%m-%d}"
+
+
 def listed(names: Sequence[str], shown: int = 3) -> str:
     """`a, b, c and 7 more`."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""

@@ -16,7 +16,7 @@ from monitor.evidence import Evidence
 from monitor.graph import cycle
 from monitor.problem import ProblemsError, UsageError
 from monitor.run import Run, Task, read_run
-from monitor.run_log import Load, levels_of, loads_of, query, quoted, targets_of
+from monitor.run_log import Load, levels_of, loads_of, newest, query, quoted, targets_of
 from monitor.text import first_line
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CREDENTIALS = (
     "set DATABRICKS_CONFIG_PROFILE to a profile of the Databricks CLI, or DATABRICKS_HOST and DATABRICKS_TOKEN"
 )
+_WAREHOUSE = "set DATABRICKS_WAREHOUSE_ID to the SQL warehouse that may read it"
 _REQUEST_SECONDS = 30
 _RETRY_SECONDS = 8  # a person waits for this, at night
 _STATEMENT_SECONDS = 120
@@ -64,6 +65,20 @@ def collect(run_id: int, url: str = "") -> Evidence:
             if why
         ),
     )
+
+
+def history(name: str, most: int) -> tuple[Load, ...]:
+    """The newest loads of every table that a run log of the workspace has; raises ProblemsError."""
+    client = _client("")
+    with _problems(client, name):
+        warehouse = client.config.warehouse_id or _running_warehouse(client)
+        if not warehouse:
+            raise ProblemsError([f"{name}: no SQL warehouse is running; {_WAREHOUSE}"])
+        return loads_of(_rows(client, warehouse, newest(quoted(name), _micros, most)))
+
+
+def _micros(name: str) -> str:
+    return f"unix_micros({name})"
 
 
 def _client(url: str) -> WorkspaceClient:
@@ -191,11 +206,10 @@ def _loads(client: WorkspaceClient, run: Run, good: Run | None) -> tuple[tuple[L
         return None, f"the run log's name {run.run_log!r} is no name of a table"
     warehouse, problem = _optional(client, lambda: client.config.warehouse_id or _running_warehouse(client))
     if not warehouse:
-        hint = "set DATABRICKS_WAREHOUSE_ID to the SQL warehouse that may read it"
-        return None, f"{run.run_log}: {problem or 'no SQL warehouse is running'}; {hint}"
+        return None, f"{run.run_log}: {problem or 'no SQL warehouse is running'}; {_WAREHOUSE}"
     asked = query(
         quoted(run.run_log),
-        lambda name: f"unix_micros({name})",
+        _micros,
         [run.run_id, *([good.run_id] if good else [])],
         targets_of(run),
     )

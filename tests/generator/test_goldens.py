@@ -127,7 +127,10 @@ def test_there_is_a_golden_with_every_type_of_task() -> None:
     assert set(task_types(load_types())) - found == preview
 
 
-@pytest.mark.parametrize("file", [ROOT / "databricks.yml", *JOB_FILES], ids=lambda path: str(path.relative_to(ROOT)))
+BUNDLE_FILES = [ROOT / "databricks.yml", ROOT / "resources/run_log.dashboard.yml", *JOB_FILES]
+
+
+@pytest.mark.parametrize("file", BUNDLE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_bundle_schema_takes_the_file(file: Path) -> None:
     _bundle_schema().validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 

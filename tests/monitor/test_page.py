@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,8 @@ from monitor.report import report_of
 from tests.monitor.records import START, element, evidence, gate, load, night, record
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = ("gpu", "quic", "background-networking", "component-update", "sync")
 EVIL = "</script><script>window.stolen=1</script><img src=x onerror=window.stolen=1>[[script]]&amp;<!--\u2028\ud800"
 _OPEN = "() => document.activeElement.closest('dialog') !== null"
 
@@ -104,24 +101,6 @@ def test_without_scripts_the_first_screen_stands_there_as_text() -> None:
 # --- in a browser ---
 
 
-def chromium() -> str | None:
-    return os.environ.get("CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = chromium()
-    if found is None:
-        pytest.skip("no Chromium or Chrome on PATH (Debian, Ubuntu: apt install chromium); or name one in CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--no-first-run", *(f"--disable-{flag}" for flag in FLAGS)]
-        started = playwright.chromium.launch(executable_path=found, args=flags, chromium_sandbox=False)
-        yield started
-        started.close()
-
-
 Opened = Callable[..., "Page"]
 
 
@@ -135,31 +114,16 @@ def until(tab: Page, expression: str) -> None:
 
 
 @pytest.fixture
-def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
-    """Opens the page of a run; at the end nothing may have been fetched and nothing may stand in the console."""
-    said: list[str] = []
-    asked: list[str] = []
-    contexts = []
+def opened(opened_text: Opened) -> Opened:
+    """Opens the page of a run, and waits until it is drawn."""
 
     def show(made: Evidence, **options: Any) -> Page:
-        file = tmp_path / f"page{len(contexts)}.html"
-        file.write_text(written(made), encoding="utf-8")
-        options = {"viewport": {"width": 1400, "height": 900}, "timezone_id": "UTC"} | options
-        contexts.append(browser.new_context(**options))
-        tab = contexts[-1].new_page()
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(file.as_uri())
+        tab = opened_text(written(made), **options)
         if options.get("java_script_enabled", True):
             until(tab, "performance.getEntriesByName('interactive').length")
         return tab
 
-    yield show
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:,"))] == []
+    return show
 
 
 def rows(tab: Page, column: int = 0) -> list[str]:

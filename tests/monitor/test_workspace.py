@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,12 @@ from monitor.problem import ProblemsError, UsageError
 from monitor.run_log import COUNTS
 from monitor.workspace import collect, run_id_of
 from tests.monitor.records import START, TRACEBACK, element, record
-from tests.monitor.service import TOKEN, Workspace, serving
+from tests.monitor.service import TOKEN, Workspace
 
 COLUMNS = (
     *("job_run_id", "task_key", "target", "execution_pipeline", "status", "attempt", *COUNTS),
     *("watermark_from", "watermark_to", "row_hash", "error_class", "wheel_version", "started_at", "ended_at", "error"),
 )
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Workspace]:
-    for name in [name for name in os.environ if name.startswith(("DATABRICKS_", "ARM_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "databrickscfg"))
-    monkeypatch.setattr(room, "_RETRY_SECONDS", 2)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving(Workspace()) as workspace:
-        monkeypatch.setenv("DATABRICKS_HOST", workspace.host)
-        monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
-        yield workspace
 
 
 def row(key: str, read: int, run_id: int = 77, **more: Any) -> list[str | None]:
