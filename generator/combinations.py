@@ -199,7 +199,9 @@ def _clustering(case: Case) -> Iterator[Refusal]:
 
 def _surrogate(case: Case) -> Iterator[Refusal]:
     """The loader makes the surrogate key, so it is no column of the source."""
-    own = {name.lower() for name in case.surrogate} if case.pipeline in DIMENSIONS else set()
+    own = _lower(case.surrogate) if case.pipeline in DIMENSIONS else set()
+    if case.pipeline == "scd1" and own == _lower(case.keys):
+        return  # the primary key of a table with one row per business key
     for name in sorted(own & _lower(case.keys)):
         what = f"{name} is the natural key as well, and a surrogate key is made by the loader"
         remedy = "give the surrogate key a name of its own, or clear the column"

@@ -18,8 +18,14 @@ from laketasks.sql import quote, text
 
 
 def surrogate_columns(spec: LoadSpec) -> dict[str, DataType]:
-    """The column that the row of a dimension names as its surrogate key; none for facts, which merge on theirs."""
-    return {name: StringType() for name in spec.primary_key_columns} if spec.execution_pipeline in DIMENSIONS else {}
+    """The column that the row of a dimension names as its surrogate key.
+
+    None for facts, which merge on theirs, and for scd1 where it is the business key, of which there is one row each.
+    """
+    named, natural = ({name.lower() for name in c} for c in (spec.primary_key_columns, spec.business_key_columns))
+    if spec.execution_pipeline not in DIMENSIONS or (spec.execution_pipeline == "scd1" and named == natural):
+        return {}
+    return {name: StringType() for name in spec.primary_key_columns}
 
 
 def surrogates(load: Load, source: Source, start: str = "") -> dict[str, str]:

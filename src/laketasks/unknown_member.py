@@ -26,6 +26,7 @@ from laketasks.error import SourceError
 from laketasks.source import Source
 from laketasks.sql import OPEN_END, on, quote, text
 from laketasks.sql import instant as instant_of
+from laketasks.surrogate import surrogate_columns
 from laketasks.target import Target
 
 KEY = "-1"
@@ -47,7 +48,7 @@ def add_unknown_member(load: Load, source: Source, target: Target, change: Chang
         FATE: "'unknown'",
         ACT: "'open'" if VALID_FROM in change.columns else "'insert'",
         **{key: f"cast('{KEY}' AS {_key_type(load, source, key)})" for key in load.keys},
-        **dict.fromkeys(load.spec.primary_key_columns, f"'{KEY}'"),
+        **dict.fromkeys(surrogate_columns(load.spec), f"'{KEY}'"),
         VALID_FROM: _SINCE,
         VALID_TO: OPEN_END,
         IS_CURRENT: "true",

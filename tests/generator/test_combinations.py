@@ -104,6 +104,13 @@ def test_a_key_is_carried_and_its_surrogate_is_made() -> None:
     ]
 
 
+@pytest.mark.parametrize(("pipeline", "problems"), [("scd1", 0), ("scd2", 1)])
+def test_the_natural_key_is_the_primary_one_of_type_1_alone(pipeline: str, problems: int) -> None:
+    config, _ = parse_config({})
+    case = Case(pipeline=pipeline, load_type="full", config=config, keys=("id",), surrogate=("ID",))
+    assert len(list(combination_problems(case))) == problems
+
+
 def test_lookback_does_nothing_in_a_full_read() -> None:
     assert [r.severity for r in refused("scd1", "full", lookback="1 day")] == ["warning"]
     assert refused("scd1", "incremental", lookback="1 day") == []

@@ -100,6 +100,12 @@ def test_a_surrogate_key_that_comes_later(warehouse: Warehouse, pipeline: str) -
         assert stored["sk"] == ("-1" if stored["id"] == -1 else made)
 
 
+def test_the_natural_key_needs_no_other(warehouse: Warehouse) -> None:
+    warehouse.source(SOURCE, (1, "a", T(1)))
+    warehouse.load("scd1", sequence_by="seq", surrogate=["ID"], unknown_member=True)
+    assert warehouse.rows("id", "a") == [(-1, None), (1, "a")]
+
+
 def test_a_second_time_there_is_nothing_to_do(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     foreign(warehouse, "id bigint, a string", (1, "a"))
     adopt(warehouse, "scd1")
