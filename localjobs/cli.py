@@ -54,7 +54,7 @@ def _request(options: argparse.Namespace) -> Request:
         raise UsageError([f"--max-parallel: expected a number from 1, found {options.max_parallel}"])
     return Request(
         job_file=options.job_file,
-        workspace=options.workspace,
+        workspace=options.workspace.resolve(),  # the engine, another process, does not take `..` for what it is
         engine=options.engine,
         target=options.target,
         only=tuple(key.strip() for key in options.only.split(",") if key.strip("+ ")),
