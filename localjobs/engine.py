@@ -89,14 +89,16 @@ def _accepts(port: int) -> bool:
 def plain_path(workspace: Path) -> Iterator[Path]:
     """The workspace under a path that Sail takes as it is.
 
-    Sail writes `a b` to a folder `a%20b`, so a workspace with such characters is reached through a link.
+    Sail takes `..` for a folder's name, and writes `a b` to a folder `a%20b`: a workspace with such characters is
+    reached through a link.
     """
-    if re.fullmatch(r"[\w./'-]+", str(workspace.absolute()), re.ASCII):
-        yield workspace.absolute()
+    real = workspace.resolve()
+    if re.fullmatch(r"[\w./'-]+", str(real), re.ASCII):
+        yield real
         return
     with tempfile.TemporaryDirectory(prefix="localjobs_") as folder:
         link = Path(folder) / "workspace"
-        link.symlink_to(workspace.absolute())
+        link.symlink_to(real)
         yield link
 
 

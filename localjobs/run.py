@@ -79,7 +79,11 @@ class Run:
         job = self.record.job
         self._order = Order(job.tasks)
         self._deadline = _after(job.timeout_seconds)
-        self._unstarted = {key: [TaskRun(task=task) for task in _below(child)] for key, child in job.children.items()}
+        self._unstarted = {
+            key: [TaskRun(task=task) for task in _below(child)]
+            for key, child in job.children.items()
+            if key not in self.record.kept
+        }
 
     def execute(self) -> str:
         """Run until every task has ended; the run's result."""
@@ -121,7 +125,8 @@ class Run:
         return [child.run for child in self._children.values() if child.at_work]
 
     def _begin(self) -> None:
-        self._judge(self._order.first())
+        kept = {key: self.record.runs[key] for key in self.record.kept}
+        self._judge(self._order.first({key: (run.result_state, run.outcome) for key, run in kept.items()}))
 
     def _advance(self) -> None:
         """Start what may start, until nothing more may: the end of a child lets its parent go on."""
@@ -135,8 +140,8 @@ class Run:
             child._write()
 
     def _shown(self) -> list[TaskRun]:
-        """The tasks of all jobs, whether or not they have started."""
-        runs = list(self.record.runs.values())
+        """The tasks of all jobs, whether or not they have started, but for those that a repair keeps."""
+        runs = list(self.record.open_runs.values())
         for key, unstarted in self._unstarted.items():
             runs += self._children[key].run._shown() if key in self._children else unstarted
         return runs
@@ -369,7 +374,7 @@ class Run:
         self._end_or_retry(run, "TIMEDOUT" if child.timed_out else result, message)
 
     def _end_or_retry(self, run: TaskRun, result: str, message: str) -> None:
-        if self._canceled or not may_retry(run.task, run.attempt_number, result):
+        if self._canceled or not may_retry(run.task, run.attempt_number - run.first_number, result):
             self._end_task(run, result, message)
         else:
             self._retry(run, result, message)
@@ -378,7 +383,7 @@ class Run:
         wait = run.task.min_retry_interval_millis / 1000
         self.progress.retries(run, result, wait)
         run.attempt_number += 1
-        run.run_id = self.record.attempt_id(list(self.record.runs).index(run.task.task_key), run.attempt_number)
+        run.run_id = self.record.next_attempt_id()
         run.life_cycle_state, run.state_message = "WAITING_FOR_RETRY", f"attempt {run.attempt_number}: {message}"
         self.record.touch(run.task.task_key)
         self._retries[run.task.task_key] = time.monotonic() + wait
@@ -410,9 +415,10 @@ class Run:
         return result
 
 
-def count_tasks(job: Job) -> int:
-    """How many tasks a run of the job has, its children's among them."""
-    return len(_below(job))
+def count_tasks(record: RunRecord) -> int:
+    """How many tasks the run has, its children's among them, without those that a repair keeps."""
+    children = [child for key, child in record.job.children.items() if key not in record.kept]
+    return len(record.open_runs) + sum(len(_below(child)) for child in children)
 
 
 def _below(job: Job) -> list[Task]:
