@@ -87,7 +87,7 @@ class Task:
 class Job:
     """One job; `key` is its name in the bundle, `parameters` maps a job parameter to its value.
 
-    `children` are the jobs that its tasks run, by the task's key.
+    `children` are the jobs that its tasks run, by the task's key. `queued` when a run of it waits for another to end.
     """
 
     key: str
@@ -96,6 +96,7 @@ class Job:
     parameters: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: int = 0
     children: Mapping[str, Job] = field(default_factory=dict)
+    queued: bool = True
 
     @property
     def id(self) -> int:
@@ -116,11 +117,13 @@ def read_job(key: str, document: Mapping[str, Any]) -> tuple[Job | None, list[st
     tasks = [_task(number, entry, problems) for number, entry in enumerate(listed, start=1)]
     parameters = _parameters(document.get("parameters") or [], problems)
     timeout = _whole(document, "timeout_seconds", f"job {key}", problems)
+    queued = _queued(document.get("queue"), f"job {key} queue", problems)
     problems += _doubles(tasks)
     if problems:
         return None, problems
     name = str(document.get("name") or key)
-    return Job(key=key, name=name, tasks=tuple(tasks), parameters=parameters, timeout_seconds=timeout), []
+    job = Job(key=key, name=name, tasks=tuple(tasks), parameters=parameters, timeout_seconds=timeout, queued=queued)
+    return job, []
 
 
 def unsupported(job: Job) -> list[str]:
@@ -259,6 +262,13 @@ def _flag(entry: Mapping[str, Any], name: str, place: str, problems: list[str]) 
     if str(value).lower() not in ("none", "true", "false"):
         problems.append(f"{place} {name}: expected true or false, found {value!r}")
     return str(value).lower() == "true"
+
+
+def _queued(queue: object, place: str, problems: list[str]) -> bool:
+    """Whether runs of the job are queued; a bundle's are, unless it says otherwise."""
+    if queue is not None and not isinstance(queue, dict):
+        problems.append(f"{place}: expected an object")
+    return not isinstance(queue, dict) or "enabled" not in queue or _flag(queue, "enabled", place, problems)
 
 
 def _text(value: object) -> str:

@@ -380,7 +380,7 @@ class Run:
             self._retry(run, result, message)
 
     def _retry(self, run: TaskRun, result: str, message: str) -> None:
-        wait = run.task.min_retry_interval_millis / 1000
+        wait = wait_before_retry(run, _milliseconds()) / 1000
         self.progress.retries(run, result, wait)
         run.attempt_number += 1
         run.run_id = self.record.next_attempt_id()
@@ -442,6 +442,11 @@ def may_retry(task: Task, attempt_number: int, result: str) -> bool:
     if result not in ("FAILED", "TIMEDOUT") or (result == "TIMEDOUT" and not task.retry_on_timeout):
         return False
     return task.max_retries == -1 or attempt_number < task.max_retries
+
+
+def wait_before_retry(run: TaskRun, now: int) -> int:
+    """How long the next attempt has to wait, in milliseconds: the interval is one between the starts of two."""
+    return max(0, run.start_time + run.task.min_retry_interval_millis - now)
 
 
 HEADER = "=== attempt "

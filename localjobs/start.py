@@ -65,7 +65,9 @@ def start(request: Request) -> int:
     """Run the job and print how it went; 0 when it succeeded, 1 when it did not, 130 when it was canceled."""
     begin = datetime.now(timezone.utc)
     plan = _plan(request, begin)
-    with locked(request.workspace):
+    with locked(request.workspace, queued=plan.job.queued):
+        begin = datetime.now(timezone.utc)
+        plan = replace(plan, values=replace(plan.values, start=begin))
         run_id, folder = new_run_folder(request.workspace, begin)
         return _carry_out(request, plan, folder, replace(plan.values, run_id=run_id))
 
@@ -74,7 +76,7 @@ def repair(run_id: int, workspace: Path) -> int:
     """Run again, in the same run, what did not succeed and all that waits for it; what comes out is as for `start`."""
     file = workspace / "runs" / str(run_id) / _RECORD
     request = _asked_before(file, read_record(file), workspace)
-    with locked(workspace):
+    with locked(workspace, queued=_plan(request, datetime.now(timezone.utc)).job.queued):
         document, last_written = read_record(file), round(file.stat().st_mtime * 1000)
         start = datetime.fromtimestamp(document["start_time"] / 1000, tz=timezone.utc)
         plan = _plan(request, start)

@@ -187,7 +187,7 @@ def _tail(log: Path) -> str:
 
 
 def _again(workspace: Path, run: Run, document: object) -> str:
-    """The command that runs again what failed and all that waits for it; a child's run is repaired with its parent's."""
+    """The command that runs again what failed and what waits for it; a child's run is repaired with its parent's."""
     started_by = document.get("trigger_info") if isinstance(document, dict) else None
     task_run = started_by.get("run_id") if isinstance(started_by, dict) else None
     run_id = task_run // _TASKS_OF_A_RUN if isinstance(task_run, int) else run.run_id
