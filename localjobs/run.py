@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from localjobs.condition import outcome
-from localjobs.engine import Engine
+from localjobs.engine import Renewable
 from localjobs.graph import Order
 from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
 from localjobs.processes import Ended, Processes
@@ -60,7 +60,7 @@ class Run:
 
     record: RunRecord
     values: RunValues
-    engine: Engine
+    engine: Renewable
     processes: Processes
     progress: Progress
     max_parallel: int
@@ -130,9 +130,17 @@ class Run:
 
     def _advance(self) -> None:
         """Start what may start, until nothing more may: the end of a child lets its parent go on."""
-        self._start_ready(self.max_parallel - self._busy)
+        self._start_ready(self._room())
         while self._conclude_children():
-            self._start_ready(self.max_parallel - self._busy)
+            self._start_ready(self._room())
+
+    def _room(self) -> int:
+        """How many processes may be started; none on an engine that is stuck, until another takes its place."""
+        if self.engine.stuck and not self._canceled:
+            if self._busy:
+                return 0
+            self.engine.renew()
+        return self.max_parallel - self._busy
 
     def _write(self) -> None:
         self.record.write(now=not self._attempts)
@@ -310,6 +318,7 @@ class Run:
     def _hear(self, ended: Ended) -> None:
         """Take note of a process that ended, whichever run of the tree it belongs to."""
         if ended.id in self._interrupts:
+            self.engine.stuck |= not ended.ok
             self._conclude(self._interrupts.pop(ended.id)[0])
         elif ended.id in self._attempts:
             self._hear_own(ended)

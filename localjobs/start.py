@@ -16,7 +16,7 @@ from rich.live import Live
 from laketasks.spec import did_you_mean
 from localjobs.bundle import JOB_FILE, Bundle, read_bundle
 from localjobs.children import all_tasks, holders, read_file, with_children
-from localjobs.engine import Engine, found_schemas, plain_path, sweep
+from localjobs.engine import Engine, Renewable, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
 from localjobs.graph import select
 from localjobs.job import Job, WheelTask
@@ -190,26 +190,35 @@ def _run(request: Request, record: RunRecord, values: RunValues, plan: _Plan) ->
     folder, names = record.file.parent, plan.names
     record.write(now=True)
     catalog = ONLY_CATALOG.get(request.engine)
-    found = [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
-    schemas = sorted({*names.schemas, *found})
-    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found)}) or [_CATALOG_OF_NONE]
+
+    def found() -> list[tuple[str, str]]:
+        return [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
+
+    def schemas() -> list[tuple[str, str]]:
+        return sorted({*names.schemas, *(one for one in found() if one[0] in catalogs)})
+
+    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found())}) or [_CATALOG_OF_NONE]
     try:
         with (
             plain_path(request.workspace) as workspace,
             fork_server(plan.entry_points, folder / "localjobs.forkserver.log") as processes,
-            ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log") as engine,
+            Renewable(
+                lambda: ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log"),
+                lambda engine: _prepare(
+                    processes, engine, workspace, schemas(), names, folder / "localjobs.prepare.log"
+                ),
+            ) as engine,
+            _progress(record) as progress,
         ):
-            _prepare(processes, engine, workspace, schemas, names, folder / "localjobs.prepare.log")
-            with _progress(record) as progress:
-                return Run(
-                    record=record,
-                    values=values,
-                    engine=engine,
-                    processes=processes,
-                    progress=progress,
-                    max_parallel=request.max_parallel,
-                    workspace=request.workspace,
-                ).execute()
+            return Run(
+                record=record,
+                values=values,
+                engine=engine,
+                processes=processes,
+                progress=progress,
+                max_parallel=request.max_parallel,
+                workspace=request.workspace,
+            ).execute()
     except (ProblemsError, KeyboardInterrupt) as error:
         result = "FAILED" if isinstance(error, ProblemsError) else "CANCELED"
         record.end(result, str(error), int(datetime.now(timezone.utc).timestamp() * 1000))

@@ -285,6 +285,24 @@ def test_ctrl_c_cancels_and_completes_the_record(local: Local) -> None:
 
 
 @needs_proc
+def test_an_engine_that_cannot_be_interrupted_is_replaced(local: Local) -> None:
+    import deltalake
+    import pyarrow
+
+    deltalake.write_deltalake(local.workspace / "dev_silver" / "shop" / "seed", pyarrow.table({"id": [1]}))
+    after = _task("after", "forever", call="read", run_if="ALL_DONE")
+    local.write(_task("make"), _task("forever", "make", timeout_seconds=2), after)
+    process = local.start()
+    local.until_running("forever")
+    os.kill(local.server(), signal.SIGSTOP)  # as one that is too busy to hear anything
+    process.communicate(timeout=60)
+    assert local.results() == {"make": "SUCCESS", "forever": "TIMEDOUT", "after": "SUCCESS"}
+    assert "id=7" in local.log("after")  # the tables are there again
+    assert process.returncode == 0
+    assert not local.alive()
+
+
+@needs_proc
 def test_a_killed_run_leaves_nothing_running_and_the_next_one_works(local: Local) -> None:
     local.write(_task("forever"), _task("sleep"), _task("query"))
     process = local.start()
