@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, PythonTask, Task, WheelTask
 from localjobs.repair import Element, Past
 
 _WRITING_SHARE = 20  # a large record may take this part of a run's time: one twentieth
@@ -79,12 +79,17 @@ class TaskRun:
         if isinstance(body, JobTask):
             output = {"run_job_output": {"run_id": self.child_run_id}} if self.child_run_id else {}
             return {"run_job_task": {"job_id": body.job_id, "job_parameters": dict(body.job_parameters)}, **output}
+        log = {"output_path": f"{self.task.task_key}.log"} if self.start_time else {}
+        if isinstance(body, NotebookTask):
+            named = {"base_parameters": dict(body.base_parameters)} if body.base_parameters else {}
+            return {"notebook_task": {"notebook_path": body.notebook_path, **named}, **log}
+        if isinstance(body, PythonTask):
+            return {"spark_python_task": {"python_file": body.python_file, "parameters": list(body.parameters)}, **log}
         if not isinstance(body, WheelTask):
             return {}
         parameters = {"parameters": list(body.parameters)} if body.parameters else {}
         named = {"named_parameters": dict(body.named_parameters)} if body.named_parameters else {}
         wheel = {"package_name": body.package_name, "entry_point": body.entry_point}
-        log = {"output_path": f"{self.task.task_key}.log"} if self.start_time else {}
         return {"python_wheel_task": wheel | parameters | named, **log}
 
 

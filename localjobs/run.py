@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from localjobs.condition import outcome
 from localjobs.engine import Renewable
 from localjobs.graph import Order
-from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, ProcessBody, PythonTask, Task, WheelTask
 from localjobs.processes import Ended, Processes
 from localjobs.progress import Progress
 from localjobs.record import RunRecord, TaskRun
@@ -249,7 +250,7 @@ class Run:
             self._end_task(run, "FAILED", "; ".join(problems))
         elif isinstance(task.body, ConditionTask):
             self._decide(run, task.body)
-        elif isinstance(task.body, WheelTask):
+        elif isinstance(task.body, ProcessBody):
             self._start_process(run, task.body)
         elif isinstance(task.body, JobTask):
             self._start_child(run, task)
@@ -262,18 +263,13 @@ class Run:
         else:
             self._end_task(run, "SUCCESS", "")
 
-    def _start_process(self, run: TaskRun, body: WheelTask) -> None:
+    def _start_process(self, run: TaskRun, body: ProcessBody) -> None:
         attempt = _Attempt(run=run, tag=f"localjobs-{run.run_id}", deadline=_after(run.task.timeout_seconds))
         log = self._log(run)
         with log.open("a", encoding="utf-8") as output:
             output.write(header(run))
-        arguments = {
-            "package_name": body.package_name,
-            "entry_point_name": body.entry_point,
-            "argv": arguments_of(body, self.values.parameters),
-            "tag": attempt.tag,
-        }
-        number = self.processes.start("localjobs.attempt:wheel", arguments, log, self._environment())
+        call, arguments = call_of(body, self.values.parameters)
+        number = self.processes.start(call, {**arguments, "tag": attempt.tag}, log, self._environment())
         self._attempts[number] = attempt
 
     def _start_child(self, run: TaskRun, task: Task) -> None:
@@ -437,6 +433,17 @@ def _below(job: Job) -> list[Task]:
 def _after(seconds: int) -> float:
     """The moment when a timeout of so many seconds is over; 0 is none."""
     return time.monotonic() + seconds if seconds else float("inf")
+
+
+def call_of(body: ProcessBody, job_parameters: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """What a task's process calls, and with what; the parameters of the job win over a notebook's own."""
+    if isinstance(body, NotebookTask):
+        parameters = {**body.base_parameters, **job_parameters}
+        return "localjobs.attempt:notebook", {"path": body.notebook_path, "parameters": parameters}
+    if isinstance(body, PythonTask):
+        return "localjobs.attempt:python_file", {"path": body.python_file, "argv": list(body.parameters)}
+    wheel = {"package_name": body.package_name, "entry_point_name": body.entry_point}
+    return "localjobs.attempt:wheel", {**wheel, "argv": arguments_of(body, job_parameters)}
 
 
 def arguments_of(body: WheelTask, job_parameters: Mapping[str, str]) -> list[str]:

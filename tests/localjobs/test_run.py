@@ -436,11 +436,11 @@ def test_one_run_at_a_time_in_a_workspace_of_a_job_without_a_queue(local: Local)
         (["--params", "x=1"], 2, "--params x: the job has no such parameter (it has: none)"),
         (["--max-parallel", "0"], 2, "--max-parallel: expected a number from 1, found 0"),
         (["--engine", "flink"], 2, "argument --engine: invalid choice: 'flink'"),
-        ([], 1, "task note: notebook_task does not run here"),
+        ([], 1, "task note: sql_task does not run here"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(local: Local, options: list[str], code: int, message: str) -> None:
-    local.write(_task("query"), {"task_key": "note", "notebook_task": {"notebook_path": "x"}})
+    local.write(_task("query"), {"task_key": "note", "sql_task": {"file": {"path": "x"}}})
     done = local.run(*options)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
