@@ -6,7 +6,7 @@ DEMO := .demo
 SPARK_TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo generate check run test test-spark oracles crashes mutations lint bench bench-generator bench-loaders clean
+.PHONY: help demo generate check run test test-spark oracles crashes kills mutations lint bench bench-generator bench-loaders clean
 
 help:      ## this list
 	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,8 @@ check: .venv/run.stamp     ## fail when resources/ is not what generate would wr
 	@$(RUN) -m generator check
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles, the crashes, the truth and most mutations
-	@$(RUN) -m pytest -m "not spark and not oracle and not crash and not mutation and not truth"
+test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles, and what kills, sleeps or mutates for minutes
+	@$(RUN) -m pytest -m "not spark and not oracle and not crash and not kill and not mutation and not truth"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
 oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders beside dbt, SQLMesh and AUTO CDC (docs/oracles.md)
@@ -28,6 +28,8 @@ crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.
 	@$(RUN) -m pytest -s -m crash tests/crashes
 truth: .venv/test.stamp    ## five runs of localjobs beside what `monitor simulate` foretold of them (docs/simulate.md)
 	@$(RUN) -m pytest -s -m truth tests/monitor
+kills: .venv/test.stamp    ## kill 50 local runs at any moment; repair them, or run again (docs/running.md)
+	@$(RUN) -m pytest -s -m kill tests/localjobs
 mutations: .venv/test.stamp  ## 5,000 files of metadata with mistakes: no trace, no file, no problem lost
 	@$(RUN) -m pytest -s -m mutation tests/mutations
 lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/

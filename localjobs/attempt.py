@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def _foreign(frames: TracebackType | None) -> TracebackType | None:
 def _message(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     if isinstance(error, SystemExit):
-        text = f"the task called sys.exit({error.code!r}); a wheel task ends by returning or by an exception"
+        text = f"the task called sys.exit({error.code!r}); a task ends by returning or by an exception"
     return text if len(text) <= _MESSAGE_CHARACTERS else text[:_MESSAGE_CHARACTERS] + " ..."
 
 
@@ -63,6 +64,26 @@ def wheel(package_name: str, entry_point_name: str, argv: list[str], tag: str) -
     sys.argv = [entry_point_name, *argv]
     _tag_operations(tag)
     function()
+
+
+def notebook(path: str, parameters: Mapping[str, str], tag: str) -> None:
+    """Run a notebook exported as `.py`."""
+    from pyspark.sql import SparkSession
+
+    from localjobs.notebook import run
+
+    _tag_operations(tag)
+    run(path, parameters, SparkSession.builder.getOrCreate())
+
+
+def python_file(path: str, argv: list[str], tag: str) -> None:
+    """Run a Python file as a script; it finds `spark`, as on Databricks, and modules beside itself."""
+    from pyspark.sql import SparkSession
+
+    _tag_operations(tag)
+    sys.argv = [path, *argv]
+    sys.path.insert(0, str(Path(path).parent))
+    runpy.run_path(path, {"spark": SparkSession.builder.getOrCreate()}, "__main__")
 
 
 def entry_point(package_name: str, name: str) -> Callable[[], object]:

@@ -18,7 +18,7 @@ BUNDLE_FILE = "databricks.yml"
 JOB_FILE = ".job.yml"
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 # What decides how a job runs here. References elsewhere (tags, notifications, clusters) need no value.
-_JOB_FIELDS = ("name", "parameters", "timeout_seconds")
+_JOB_FIELDS = ("name", "parameters", "timeout_seconds", "queue")
 _TASK_FIELDS = (
     "task_key",
     "depends_on",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localjobs.bundle import Bundle, read_job_document, runnable_part
 from localjobs.graph import order_problems
-from localjobs.job import Job, JobTask, Task, read_job, unsupported
+from localjobs.job import Job, JobTask, NotebookTask, PythonTask, Task, read_job, unsupported
 from localjobs.problem import ProblemsError
 from localjobs.references import RunValues, checked, child_of, with_parameters
 
@@ -30,7 +30,9 @@ def read_file(file: Path, bundle: Bundle) -> Job:
 def with_children(job: Job, file: Path, bundle: Bundle, above: tuple[str, ...] = ()) -> Job:
     """The job with those that its tasks run; raises ProblemsError with what cannot run here of any of them."""
     children: dict[str, Job] = {}
-    problems = [f"{file}: {problem}" for problem in unsupported(job)]
+    job, absent = _with_files(job, file.absolute().parent)
+    problems = [f"{file}: {problem}" for problem in absent]
+    problems += [f"{file}: {problem}" for problem in unsupported(job)]
     for task in job.tasks:
         if isinstance(task.body, JobTask):
             try:
@@ -40,6 +42,27 @@ def with_children(job: Job, file: Path, bundle: Bundle, above: tuple[str, ...] =
     if problems:
         raise ProblemsError(dict.fromkeys(problems))
     return replace(job, children=children)
+
+
+def _with_files(job: Job, folder: Path) -> tuple[Job, list[str]]:
+    """The job with the paths of its notebooks and Python files, which are relative to its own, and which are absent."""
+    problems: list[str] = []
+
+    def found(task: Task, path: str) -> str:
+        beside = [folder / path, folder / f"{path}.py"]
+        if not any(candidate.is_file() for candidate in beside):
+            problems.append(f"task {task.task_key}: there is no file {folder / path}")
+        return str(next((candidate for candidate in beside if candidate.is_file()), folder / path))
+
+    def with_file(task: Task) -> Task:
+        body = task.body
+        if isinstance(body, NotebookTask):
+            return replace(task, body=replace(body, notebook_path=found(task, body.notebook_path)))
+        if isinstance(body, PythonTask):
+            return replace(task, body=replace(body, python_file=found(task, body.python_file)))
+        return task
+
+    return replace(job, tasks=tuple(with_file(task) for task in job.tasks)), problems
 
 
 def _child(task: Task, body: JobTask, bundle: Bundle, above: tuple[str, ...]) -> Job:

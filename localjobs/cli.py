@@ -10,16 +10,21 @@ from pathlib import Path
 
 from localjobs.engines import ENGINES
 from localjobs.problem import ProblemsError, UsageError
-from localjobs.start import Request, start
+from localjobs.start import Request, repair, start
 
 _DESCRIPTION = "Run a generated job file on this machine as the Jobs service would."
+_REPAIR = (
+    "Run again, in the same run, the tasks that did not succeed and all that wait for one of them: by the job file as "
+    "it is now, with the options that the run was started with."
+)
 _PARALLEL = 2 * (os.cpu_count() or 1)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 0 the run succeeded, 1 it did not or could not, 2 the command line is wrong."""
     try:
-        return start(_request(_parser().parse_args(arguments)))
+        options = _parser().parse_args(arguments)
+        return repair(options.run_id, options.workspace) if options.command == "repair" else start(_request(options))
     except UsageError as error:
         return _say(error, 2)
     except ProblemsError as error:
@@ -35,7 +40,7 @@ def _say(error: ProblemsError, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m localjobs", description=_DESCRIPTION)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     run = commands.add_parser("run", help="run a job file", description=_DESCRIPTION)
     run.add_argument("job_file", type=Path, metavar="JOB_FILE", help="such as resources/bronze_to_silver.job.yml")
     run.add_argument("--workspace", type=Path, required=True, metavar="DIR", help="folder of tables and runs")
@@ -46,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--var", action="append", default=[], metavar="K=V", help="a bundle variable's value")
     default = f"default: {_PARALLEL}, twice the cores"
     run.add_argument("--max-parallel", type=int, default=_PARALLEL, metavar="N", help=f"tasks at once ({default})")
+    again = commands.add_parser("repair", help="run again what failed in a run", description=_REPAIR)
+    again.add_argument("run_id", type=int, metavar="RUN_ID", help="such as 260301040000, a folder in DIR/runs")
+    again.add_argument("--workspace", type=Path, required=True, metavar="DIR", help="folder of tables and runs")
     return parser
 
 

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,50 @@ class Engine:
         return self.server.poll() is None
 
 
+class Renewable:
+    """The engine of a run, which another takes the place of when it no longer listens. Use as a context.
+
+    `stuck`: an operation could not be interrupted, and may keep all that follow waiting.
+    """
+
+    def __init__(self, serve: Callable[[], AbstractContextManager[Engine]], prepare: Callable[[Engine], None]) -> None:
+        self.stuck = False
+        self._serve, self._prepare = serve, prepare
+        self._open = ExitStack()
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> Renewable:
+        self.renew()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def renew(self) -> None:
+        """End the server with whatever it does, and start one that knows the workspace; no task may be at work."""
+        self._open.close()
+        self._engine = self._open.enter_context(self._serve())
+        self._prepare(self._engine)
+        self.stuck = False
+
+    @property
+    def remote(self) -> str:
+        return self._current.remote
+
+    @property
+    def log(self) -> Path:
+        return self._current.log
+
+    def runs(self) -> bool:
+        return self._current.runs()
+
+    @property
+    def _current(self) -> Engine:
+        if self._engine is None:
+            raise AssertionError("an engine is used inside of its context")
+        return self._engine
+
+
 @contextmanager
 def served(
     name: str, command: Sequence[str], environment: Mapping[str, str], listens: re.Pattern[str], log: Path
@@ -45,7 +89,8 @@ def served(
 
     The server ends with the block, and with this process however that ends.
     """
-    with log.open("wb") as output:
+    with log.open("ab") as output:
+        before = output.tell()
         guard = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_GUARD), *command],
             env=environment,
@@ -55,18 +100,18 @@ def served(
             start_new_session=True,  # Ctrl-C is for the run, which still needs the server to interrupt operations
         )
     try:
-        port = _port(name, guard, listens, log)
+        port = _port(name, guard, listens, log, before)
         yield Engine(remote=f"sc://127.0.0.1:{port}/;session_id={uuid.uuid4()}", log=log, server=guard)
     finally:
         guard.terminate()
         guard.communicate()
 
 
-def _port(name: str, server: subprocess.Popen[bytes], listens: re.Pattern[str], log: Path) -> int:
-    """The port that the server accepts connections on, once it does."""
+def _port(name: str, server: subprocess.Popen[bytes], listens: re.Pattern[str], log: Path, begin: int) -> int:
+    """The port that the server accepts connections on, once it does; its output begins at a byte of the log."""
     give_up = time.monotonic() + _START_SECONDS
     while time.monotonic() < give_up and server.poll() is None:
-        found = listens.search(log.read_text(errors="replace"))
+        found = listens.search(log.read_bytes()[begin:].decode(errors="replace"))
         if found and _accepts(int(found[1])):
             return int(found[1])
         time.sleep(0.02)
@@ -89,14 +134,16 @@ def _accepts(port: int) -> bool:
 def plain_path(workspace: Path) -> Iterator[Path]:
     """The workspace under a path that Sail takes as it is.
 
-    Sail writes `a b` to a folder `a%20b`, so a workspace with such characters is reached through a link.
+    Sail takes `..` for a folder's name, and writes `a b` to a folder `a%20b`: a workspace with such characters is
+    reached through a link.
     """
-    if re.fullmatch(r"[\w./'-]+", str(workspace.absolute()), re.ASCII):
-        yield workspace.absolute()
+    real = workspace.resolve()
+    if re.fullmatch(r"[\w./'-]+", str(real), re.ASCII):
+        yield real
         return
     with tempfile.TemporaryDirectory(prefix="localjobs_") as folder:
         link = Path(folder) / "workspace"
-        link.symlink_to(workspace.absolute())
+        link.symlink_to(real)
         yield link
 
 

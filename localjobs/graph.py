@@ -49,6 +49,11 @@ def select(job: Job, only: Sequence[str]) -> Job:
     return replace(job, tasks=tuple(_joined(t, chosen, nearest) for t in job.tasks if t.task_key in chosen))
 
 
+def followers(job: Job, keys: Iterable[str]) -> set[str]:
+    """These tasks and all that wait for one of them."""
+    return _reach(_turned({task.task_key: [d.task_key for d in task.depends_on] for task in job.tasks}), keys)
+
+
 def _nearest(before: Mapping[str, Iterable[str]], chosen: set[str]) -> dict[str, set[str]]:
     """For each task the chosen ones that it waits for, directly or through others."""
     nearest: dict[str, set[str]] = {}
@@ -96,17 +101,22 @@ class Order:
     def leaves(self) -> set[str]:
         return {key for key, after in self._after.items() if not after}
 
-    def first(self) -> list[tuple[str, str]]:
-        """The tasks that wait for none, each with its verdict (see `runif.verdict`)."""
-        return [(key, self._verdict(key)) for key, count in self._open.items() if count == 0]
+    def first(self, ended: Mapping[str, tuple[str, str]] | None = None) -> list[tuple[str, str]]:
+        """The tasks that wait for none, each with its verdict (see `runif.verdict`).
 
-    def finish(self, task_key: str, result: str, outcome: str = "") -> list[tuple[str, str]]:
+        `ended` are tasks that ended before, with their results and outcomes; nothing waits for them any more.
+        """
+        for key, (result, outcome) in (ended or {}).items():
+            self.finish(key, result, outcome, judge=False)
+        return [(key, self._verdict(key)) for key, n in self._open.items() if n == 0 and key not in self.results]
+
+    def finish(self, task_key: str, result: str, outcome: str = "", *, judge: bool = True) -> list[tuple[str, str]]:
         """Note how a task ended; the tasks that waited for this one alone, each with its verdict."""
         self.results[task_key] = result
         self.outcomes[task_key] = outcome
         for key in self._after[task_key]:
             self._open[key] -= 1
-        return [(key, self._verdict(key)) for key in self._after[task_key] if self._open[key] == 0]
+        return [(key, self._verdict(key)) for key in self._after[task_key] if judge and self._open[key] == 0]
 
     def _verdict(self, key: str) -> str:
         task = self._tasks[key]

@@ -23,7 +23,10 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    select.select([sys.stdin, wake], [], [])
+    while server.poll() is None:  # a child that is stopped, not ended, sends SIGCHLD as well
+        ready, _, _ = select.select([sys.stdin, wake], [], [])
+        if sys.stdin in ready or signal.SIGTERM in os.read(wake, 64):
+            break
     if server.poll() is None:
         server.terminate()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ _BODY_FIELDS = {
     "python_wheel_task": ("package_name", "entry_point", "parameters", "named_parameters"),
     "condition_task": ("left", "op", "right"),
     "run_job_task": ("job_id", "job_parameters"),
+    "notebook_task": ("notebook_path", "base_parameters", "source", "warehouse_id"),
+    "spark_python_task": ("python_file", "parameters", "source"),
 }
 
 
@@ -62,6 +64,22 @@ class JobTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookTask:
+    """A notebook exported as a `.py` file; the path may leave that ending out, as paths in a workspace do."""
+
+    notebook_path: str
+    base_parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonTask:
+    """A Python file, run as a script with these arguments."""
+
+    python_file: str
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTask:
     """A task of a type that does not run here; a job may hold one as long as it is not selected."""
 
@@ -73,7 +91,7 @@ class Task:
     """One task. `timeout_seconds` 0 is none; `max_retries` -1 is without end."""
 
     task_key: str
-    body: WheelTask | ConditionTask | JobTask | OtherTask
+    body: WheelTask | NotebookTask | PythonTask | ConditionTask | JobTask | OtherTask
     depends_on: tuple[Dependency, ...] = ()
     run_if: str = "ALL_SUCCESS"
     timeout_seconds: int = 0
@@ -87,7 +105,7 @@ class Task:
 class Job:
     """One job; `key` is its name in the bundle, `parameters` maps a job parameter to its value.
 
-    `children` are the jobs that its tasks run, by the task's key.
+    `children` are the jobs that its tasks run, by the task's key. `queued` when a run of it waits for another to end.
     """
 
     key: str
@@ -96,6 +114,7 @@ class Job:
     parameters: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: int = 0
     children: Mapping[str, Job] = field(default_factory=dict)
+    queued: bool = True
 
     @property
     def id(self) -> int:
@@ -116,11 +135,13 @@ def read_job(key: str, document: Mapping[str, Any]) -> tuple[Job | None, list[st
     tasks = [_task(number, entry, problems) for number, entry in enumerate(listed, start=1)]
     parameters = _parameters(document.get("parameters") or [], problems)
     timeout = _whole(document, "timeout_seconds", f"job {key}", problems)
+    queued = _queued(document.get("queue"), f"job {key} queue", problems)
     problems += _doubles(tasks)
     if problems:
         return None, problems
     name = str(document.get("name") or key)
-    return Job(key=key, name=name, tasks=tuple(tasks), parameters=parameters, timeout_seconds=timeout), []
+    job = Job(key=key, name=name, tasks=tuple(tasks), parameters=parameters, timeout_seconds=timeout, queued=queued)
+    return job, []
 
 
 def unsupported(job: Job) -> list[str]:
@@ -164,7 +185,8 @@ def _task(number: int, entry: object, problems: list[str]) -> Task:
     )
 
 
-Body = WheelTask | ConditionTask | JobTask | OtherTask
+ProcessBody = WheelTask | NotebookTask | PythonTask
+Body = ProcessBody | ConditionTask | JobTask | OtherTask
 
 
 def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> Body:
@@ -178,9 +200,7 @@ def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> Body:
     place = f"{place} {kinds[0]}"
     unknown = [name for name in body if name not in _BODY_FIELDS[kinds[0]]]
     problems += [f"{place}: unknown field {n}{did_you_mean(n, _BODY_FIELDS[kinds[0]])}" for n in unknown]
-    if kinds[0] == "python_wheel_task":
-        return _wheel(body, place, problems)
-    return _condition(body, place, problems) if kinds[0] == "condition_task" else _run_job(body, place, problems)
+    return _READERS[kinds[0]](body, place, problems)
 
 
 def _wheel(body: Mapping[str, Any], place: str, problems: list[str]) -> WheelTask:
@@ -216,6 +236,40 @@ def _run_job(body: Mapping[str, Any], place: str, problems: list[str]) -> JobTas
         problems.append(f"{place} job_id: expected a number or ${{resources.jobs.KEY.id}}, found {number!r}")
     parameters = {str(name): _text(value) for name, value in given.items()}
     return JobTask(job_id=int(number) if number.isdigit() else 0, job_parameters=parameters)
+
+
+def _notebook(body: Mapping[str, Any], place: str, problems: list[str]) -> NotebookTask:
+    given = body.get("base_parameters") or {}
+    if not isinstance(given, dict):
+        problems.append(f"{place}: expected base_parameters as an object")
+        given = {}
+    _from_workspace(body, place, problems)
+    parameters = {str(name): _text(value) for name, value in given.items()}
+    return NotebookTask(notebook_path=_required(body, "notebook_path", place, problems), base_parameters=parameters)
+
+
+def _python(body: Mapping[str, Any], place: str, problems: list[str]) -> PythonTask:
+    listed = body.get("parameters") or []
+    if not isinstance(listed, list):
+        problems.append(f"{place}: expected parameters as a list")
+        listed = []
+    _from_workspace(body, place, problems)
+    parameters = tuple(_text(value) for value in listed)
+    return PythonTask(python_file=_required(body, "python_file", place, problems), parameters=parameters)
+
+
+def _from_workspace(body: Mapping[str, Any], place: str, problems: list[str]) -> None:
+    if body.get("source") not in (None, "WORKSPACE"):
+        problems.append(f"{place} source: only files beside the job run here, found {body['source']!r}")
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any], str, list[str]], Body]] = {
+    "python_wheel_task": _wheel,
+    "condition_task": _condition,
+    "run_job_task": _run_job,
+    "notebook_task": _notebook,
+    "spark_python_task": _python,
+}
 
 
 def _dependencies(listed: object, place: str, problems: list[str]) -> tuple[Dependency, ...]:
@@ -259,6 +313,13 @@ def _flag(entry: Mapping[str, Any], name: str, place: str, problems: list[str]) 
     if str(value).lower() not in ("none", "true", "false"):
         problems.append(f"{place} {name}: expected true or false, found {value!r}")
     return str(value).lower() == "true"
+
+
+def _queued(queue: object, place: str, problems: list[str]) -> bool:
+    """Whether runs of the job are queued; a bundle's are, unless it says otherwise."""
+    if queue is not None and not isinstance(queue, dict):
+        problems.append(f"{place}: expected an object")
+    return not isinstance(queue, dict) or "enabled" not in queue or _flag(queue, "enabled", place, problems)
 
 
 def _text(value: object) -> str:

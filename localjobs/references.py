@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from laketasks.spec import did_you_mean
-from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, PythonTask, Task, WheelTask
 
 _REFERENCE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _NAMESPACES = ("job", "task", "tasks")
@@ -88,6 +88,12 @@ def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
     body = task.body
     if isinstance(body, JobTask):
         return replace(task, body=replace(body, job_parameters=_filled(body.job_parameters, names, problems))), problems
+    if isinstance(body, NotebookTask):
+        return replace(
+            task, body=replace(body, base_parameters=_filled(body.base_parameters, names, problems))
+        ), problems
+    if isinstance(body, PythonTask):
+        return replace(task, body=replace(body, parameters=tuple(map(text, body.parameters)))), problems
     if isinstance(body, ConditionTask):
         return replace(task, body=replace(body, left=text(body.left), right=text(body.right))), problems
     if not isinstance(body, WheelTask):

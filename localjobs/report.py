@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from localjobs.job import WheelTask
 from localjobs.progress import duration
 from localjobs.record import RunRecord, TaskRun
 from localjobs.run import HEADER
+from localjobs.runif import SUCCEEDED
 
 _TAIL_LINES = 12
 _SHOWN = 10
@@ -26,7 +28,7 @@ def report(record: RunRecord, workspace: Path) -> str:
     tails = [] if summary else [line for of, run in failed[:_SHOWN] for line in _tail(of, run)]
     logs = [f"{run.result_state} {run.task.task_key}: {_log(of, run)}" for of, run in failed]
     not_run = [line for of in every for line in _not_run(of)]
-    return "\n".join([*tails, *summary, *logs, *not_run, _last_line(record, workspace)])
+    return "\n".join([*tails, *summary, *logs, *not_run, *_remedy(record, workspace), _last_line(record, workspace)])
 
 
 def _records(record: RunRecord) -> Iterator[RunRecord]:
@@ -89,8 +91,13 @@ def _log(record: RunRecord, run: TaskRun) -> Path:
 
 
 def _last_line(record: RunRecord, workspace: Path) -> str:
-    took = duration(record.end_time / 1000 - record.start.timestamp())
+    took = duration(record.end_time / 1000 - record.began.timestamp())
     why = f" ({record.state_message})" if record.state_message else ""
-    return (
-        f"run {record.run_id} {record.result_state}{why} in {took}; record: {workspace}/runs/{record.run_id}/run.json"
-    )
+    which = f"run {record.run_id}{f', repair {record.past.repair_id},' if record.past else ''}"
+    return f"{which} {record.result_state}{why} in {took}; record: {workspace}/runs/{record.run_id}/run.json"
+
+
+def _remedy(record: RunRecord, workspace: Path) -> Iterator[str]:
+    """What to type once the cause is mended."""
+    if any(run.result_state not in SUCCEEDED for run in record.runs.values()):
+        yield f"once mended: python -m localjobs repair {record.run_id} --workspace {shlex.quote(str(workspace))}"

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from localjobs.condition import outcome
-from localjobs.engine import Engine
+from localjobs.engine import Renewable
 from localjobs.graph import Order
-from localjobs.job import ConditionTask, Job, JobTask, Task, WheelTask
+from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, ProcessBody, PythonTask, Task, WheelTask
 from localjobs.processes import Ended, Processes
 from localjobs.progress import Progress
 from localjobs.record import RunRecord, TaskRun
@@ -60,7 +61,7 @@ class Run:
 
     record: RunRecord
     values: RunValues
-    engine: Engine
+    engine: Renewable
     processes: Processes
     progress: Progress
     max_parallel: int
@@ -79,7 +80,11 @@ class Run:
         job = self.record.job
         self._order = Order(job.tasks)
         self._deadline = _after(job.timeout_seconds)
-        self._unstarted = {key: [TaskRun(task=task) for task in _below(child)] for key, child in job.children.items()}
+        self._unstarted = {
+            key: [TaskRun(task=task) for task in _below(child)]
+            for key, child in job.children.items()
+            if key not in self.record.kept
+        }
 
     def execute(self) -> str:
         """Run until every task has ended; the run's result."""
@@ -121,13 +126,22 @@ class Run:
         return [child.run for child in self._children.values() if child.at_work]
 
     def _begin(self) -> None:
-        self._judge(self._order.first())
+        kept = {key: self.record.runs[key] for key in self.record.kept}
+        self._judge(self._order.first({key: (run.result_state, run.outcome) for key, run in kept.items()}))
 
     def _advance(self) -> None:
         """Start what may start, until nothing more may: the end of a child lets its parent go on."""
-        self._start_ready(self.max_parallel - self._busy)
+        self._start_ready(self._room())
         while self._conclude_children():
-            self._start_ready(self.max_parallel - self._busy)
+            self._start_ready(self._room())
+
+    def _room(self) -> int:
+        """How many processes may be started; none on an engine that is stuck, until another takes its place."""
+        if self.engine.stuck and not self._canceled:
+            if self._busy:
+                return 0
+            self.engine.renew()
+        return self.max_parallel - self._busy
 
     def _write(self) -> None:
         self.record.write(now=not self._attempts)
@@ -135,8 +149,8 @@ class Run:
             child._write()
 
     def _shown(self) -> list[TaskRun]:
-        """The tasks of all jobs, whether or not they have started."""
-        runs = list(self.record.runs.values())
+        """The tasks of all jobs, whether or not they have started, but for those that a repair keeps."""
+        runs = list(self.record.open_runs.values())
         for key, unstarted in self._unstarted.items():
             runs += self._children[key].run._shown() if key in self._children else unstarted
         return runs
@@ -236,7 +250,7 @@ class Run:
             self._end_task(run, "FAILED", "; ".join(problems))
         elif isinstance(task.body, ConditionTask):
             self._decide(run, task.body)
-        elif isinstance(task.body, WheelTask):
+        elif isinstance(task.body, ProcessBody):
             self._start_process(run, task.body)
         elif isinstance(task.body, JobTask):
             self._start_child(run, task)
@@ -249,18 +263,13 @@ class Run:
         else:
             self._end_task(run, "SUCCESS", "")
 
-    def _start_process(self, run: TaskRun, body: WheelTask) -> None:
+    def _start_process(self, run: TaskRun, body: ProcessBody) -> None:
         attempt = _Attempt(run=run, tag=f"localjobs-{run.run_id}", deadline=_after(run.task.timeout_seconds))
         log = self._log(run)
         with log.open("a", encoding="utf-8") as output:
             output.write(header(run))
-        arguments = {
-            "package_name": body.package_name,
-            "entry_point_name": body.entry_point,
-            "argv": arguments_of(body, self.values.parameters),
-            "tag": attempt.tag,
-        }
-        number = self.processes.start("localjobs.attempt:wheel", arguments, log, self._environment())
+        call, arguments = call_of(body, self.values.parameters)
+        number = self.processes.start(call, {**arguments, "tag": attempt.tag}, log, self._environment())
         self._attempts[number] = attempt
 
     def _start_child(self, run: TaskRun, task: Task) -> None:
@@ -305,6 +314,7 @@ class Run:
     def _hear(self, ended: Ended) -> None:
         """Take note of a process that ended, whichever run of the tree it belongs to."""
         if ended.id in self._interrupts:
+            self.engine.stuck |= not ended.ok
             self._conclude(self._interrupts.pop(ended.id)[0])
         elif ended.id in self._attempts:
             self._hear_own(ended)
@@ -369,16 +379,16 @@ class Run:
         self._end_or_retry(run, "TIMEDOUT" if child.timed_out else result, message)
 
     def _end_or_retry(self, run: TaskRun, result: str, message: str) -> None:
-        if self._canceled or not may_retry(run.task, run.attempt_number, result):
+        if self._canceled or not may_retry(run.task, run.attempt_number - run.first_number, result):
             self._end_task(run, result, message)
         else:
             self._retry(run, result, message)
 
     def _retry(self, run: TaskRun, result: str, message: str) -> None:
-        wait = run.task.min_retry_interval_millis / 1000
+        wait = wait_before_retry(run, _milliseconds()) / 1000
         self.progress.retries(run, result, wait)
         run.attempt_number += 1
-        run.run_id = self.record.attempt_id(list(self.record.runs).index(run.task.task_key), run.attempt_number)
+        run.run_id = self.record.next_attempt_id()
         run.life_cycle_state, run.state_message = "WAITING_FOR_RETRY", f"attempt {run.attempt_number}: {message}"
         self.record.touch(run.task.task_key)
         self._retries[run.task.task_key] = time.monotonic() + wait
@@ -410,9 +420,10 @@ class Run:
         return result
 
 
-def count_tasks(job: Job) -> int:
-    """How many tasks a run of the job has, its children's among them."""
-    return len(_below(job))
+def count_tasks(record: RunRecord) -> int:
+    """How many tasks the run has, its children's among them, without those that a repair keeps."""
+    children = [child for key, child in record.job.children.items() if key not in record.kept]
+    return len(record.open_runs) + sum(len(_below(child)) for child in children)
 
 
 def _below(job: Job) -> list[Task]:
@@ -422,6 +433,17 @@ def _below(job: Job) -> list[Task]:
 def _after(seconds: int) -> float:
     """The moment when a timeout of so many seconds is over; 0 is none."""
     return time.monotonic() + seconds if seconds else float("inf")
+
+
+def call_of(body: ProcessBody, job_parameters: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """What a task's process calls, and with what; the parameters of the job win over a notebook's own."""
+    if isinstance(body, NotebookTask):
+        parameters = {**body.base_parameters, **job_parameters}
+        return "localjobs.attempt:notebook", {"path": body.notebook_path, "parameters": parameters}
+    if isinstance(body, PythonTask):
+        return "localjobs.attempt:python_file", {"path": body.python_file, "argv": list(body.parameters)}
+    wheel = {"package_name": body.package_name, "entry_point_name": body.entry_point}
+    return "localjobs.attempt:wheel", {**wheel, "argv": arguments_of(body, job_parameters)}
 
 
 def arguments_of(body: WheelTask, job_parameters: Mapping[str, str]) -> list[str]:
@@ -436,6 +458,11 @@ def may_retry(task: Task, attempt_number: int, result: str) -> bool:
     if result not in ("FAILED", "TIMEDOUT") or (result == "TIMEDOUT" and not task.retry_on_timeout):
         return False
     return task.max_retries == -1 or attempt_number < task.max_retries
+
+
+def wait_before_retry(run: TaskRun, now: int) -> int:
+    """How long the next attempt has to wait, in milliseconds: the interval is one between the starts of two."""
+    return max(0, run.start_time + run.task.min_retry_interval_millis - now)
 
 
 HEADER = "=== attempt "

@@ -23,12 +23,21 @@ def verdict(run_if: str, upstream: Collection[str]) -> str:
         return RUN
     if all(result == "EXCLUDED" for result in upstream):
         return "EXCLUDED"
-    if run_if == "ALL_SUCCESS" and "DISABLED" in upstream:
+    others = [result for result in upstream if result != "DISABLED"]
+    if _disables(run_if, len(others), len(upstream)):
         return "DISABLED"
-    return RUN if _holds(run_if, upstream) else _unmet(run_if, upstream)
+    return RUN if _holds(run_if, others) else _unmet(run_if, others)
+
+
+def _disables(run_if: str, others: int, all_of_them: int) -> bool:
+    """Whether the disabled tasks before it leave a task no way to run, however the others end."""
+    if run_if in ("ALL_SUCCESS", "ALL_FAILED"):
+        return others < all_of_them
+    return run_if != "ALL_DONE" and others == 0
 
 
 def _holds(run_if: str, upstream: Collection[str]) -> bool:
+    """Whether the condition is met; a disabled task neither failed nor succeeded and is not among these."""
     failed = sum(result not in SUCCEEDED for result in upstream)
     return {
         "ALL_SUCCESS": failed == 0,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -15,7 +16,7 @@ from rich.live import Live
 from laketasks.spec import did_you_mean
 from localjobs.bundle import JOB_FILE, Bundle, read_bundle
 from localjobs.children import all_tasks, holders, read_file, with_children
-from localjobs.engine import Engine, found_schemas, plain_path, sweep
+from localjobs.engine import Engine, Renewable, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
 from localjobs.graph import select
 from localjobs.job import Job, WheelTask
@@ -24,11 +25,13 @@ from localjobs.processes import Processes, fork_server
 from localjobs.progress import Lines, Picture, Progress
 from localjobs.record import RunRecord
 from localjobs.references import RunValues, with_parameters
+from localjobs.repair import Past, past_of, read_record
 from localjobs.report import report
 from localjobs.run import Run, count_tasks
 from localjobs.tables import Names, names_of, shared_schemas
 from localjobs.workspace import locked, new_run_folder
 
+_RECORD = "run.json"
 _SUCCEEDED = ("SUCCESS", "SUCCESS_WITH_FAILURES")
 _CATALOG_OF_NONE = "spark_catalog"  # a server has at least one
 
@@ -47,31 +50,90 @@ class Request:
     max_parallel: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A job that can run, and what the engine and the processes must know of it beforehand."""
+
+    job: Job
+    defaults: Mapping[str, str]
+    values: RunValues
+    names: Names
+    entry_points: tuple[tuple[str, str], ...]
+
+
 def start(request: Request) -> int:
     """Run the job and print how it went; 0 when it succeeded, 1 when it did not, 130 when it was canceled."""
-    job, defaults = read(request)
     begin = datetime.now(timezone.utc)
+    plan = _plan(request, begin)
+    with locked(request.workspace, queued=plan.job.queued):
+        begin = datetime.now(timezone.utc)
+        plan = replace(plan, values=replace(plan.values, start=begin))
+        run_id, folder = new_run_folder(request.workspace, begin)
+        return _carry_out(request, plan, folder, replace(plan.values, run_id=run_id))
+
+
+def repair(run_id: int, workspace: Path) -> int:
+    """Run again, in the same run, what did not succeed and all that waits for it; what comes out is as for `start`."""
+    file = workspace / "runs" / str(run_id) / _RECORD
+    request = _asked_before(file, read_record(file), workspace)
+    with locked(workspace, queued=_plan(request, datetime.now(timezone.utc)).job.queued):
+        document, last_written = read_record(file), round(file.stat().st_mtime * 1000)
+        start = datetime.fromtimestamp(document["start_time"] / 1000, tz=timezone.utc)
+        plan = _plan(request, start)
+        past = past_of(document, plan.job, last_written, datetime.now(timezone.utc))
+        values = replace(plan.values, run_id=run_id, repair_count=past.repair_id)
+        return _carry_out(request, plan, file.parent, values, past)
+
+
+def _asked_before(file: Path, document: Mapping[str, Any], workspace: Path) -> Request:
+    """What the run that is to be repaired was asked for."""
+    try:
+        return Request(workspace=workspace, **_parsed(document["localjobs"]))
+    except (KeyError, TypeError, ValueError):
+        problem = f"{file}: does not say how the run was started; `python -m localjobs run` starts a new one"
+        raise ProblemsError([problem]) from None
+
+
+def _parsed(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: given[name] for name in ("engine", "target", "max_parallel")}
+    several = {name: dict(given[name]) for name in ("parameters", "variables")}
+    return {"job_file": Path(given["job_file"]), "only": tuple(given["only"]), **kept, **several}
+
+
+def _noted(request: Request) -> dict[str, Any]:
+    """The request as it stands in the record."""
+    given = {field.name: getattr(request, field.name) for field in fields(request) if field.name != "workspace"}
+    return given | {"job_file": str(request.job_file.absolute()), "only": list(request.only)}
+
+
+def _plan(request: Request, begin: datetime) -> _Plan:
+    """The job as asked for; raises ProblemsError with everything that is wrong."""
+    job, defaults = read(request)
     values = RunValues(run_id=0, job_id=job.id, job_name=job.name, start=begin, parameters=job.parameters)
     tasks, problems = all_tasks(job, values)
     names, more = names_of(tasks)
     clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
         raise ProblemsError([*problems, *more, *clashes])
-    with locked(request.workspace):
-        run_id, folder = new_run_folder(request.workspace, begin)
-        job, values = with_parameters(job, replace(values, run_id=run_id))
-        record = RunRecord(
-            file=folder / "run.json",
-            run_id=run_id,
-            job_id=values.job_id,
-            job=job,
-            start=begin,
-            defaults=defaults,
-        )
-        entry_points = {(t.body.package_name, t.body.entry_point) for t in tasks if isinstance(t.body, WheelTask)}
-        result = _run(request, record, values, names, sorted(entry_points))
-        sweep(request.workspace)
-        sys.stdout.write(report(record, request.workspace) + "\n")
+    entry_points = {(t.body.package_name, t.body.entry_point) for t in tasks if isinstance(t.body, WheelTask)}
+    return _Plan(job=job, defaults=defaults, values=values, names=names, entry_points=tuple(sorted(entry_points)))
+
+
+def _carry_out(request: Request, plan: _Plan, folder: Path, values: RunValues, past: Past | None = None) -> int:
+    job, values = with_parameters(plan.job, values)
+    record = RunRecord(
+        file=folder / _RECORD,
+        run_id=values.run_id,
+        job_id=values.job_id,
+        job=job,
+        start=values.start,
+        defaults=plan.defaults,
+        request=_noted(request),
+        past=past,
+    )
+    result = _run(request, record, values, plan)
+    sweep(request.workspace)
+    sys.stdout.write(report(record, request.workspace) + "\n")
     return 130 if result == "CANCELED" else int(result not in _SUCCEEDED)
 
 
@@ -124,32 +186,39 @@ def _clashes(request: Request, values: RunValues) -> list[str]:
     return [f"{request.job_file}: {problem}" for problem in shared_schemas(tasks)]
 
 
-def _run(
-    request: Request, record: RunRecord, values: RunValues, names: Names, entry_points: list[tuple[str, str]]
-) -> str:
-    folder = record.file.parent
+def _run(request: Request, record: RunRecord, values: RunValues, plan: _Plan) -> str:
+    folder, names = record.file.parent, plan.names
     record.write(now=True)
     catalog = ONLY_CATALOG.get(request.engine)
-    found = [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
-    schemas = sorted({*names.schemas, *found})
-    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found)}) or [_CATALOG_OF_NONE]
+
+    def found() -> list[tuple[str, str]]:
+        return [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
+
+    def schemas() -> list[tuple[str, str]]:
+        return sorted({*names.schemas, *(one for one in found() if one[0] in catalogs)})
+
+    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found())}) or [_CATALOG_OF_NONE]
     try:
         with (
             plain_path(request.workspace) as workspace,
-            fork_server(entry_points, folder / "localjobs.forkserver.log") as processes,
-            ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log") as engine,
+            fork_server(plan.entry_points, folder / "localjobs.forkserver.log") as processes,
+            Renewable(
+                lambda: ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log"),
+                lambda engine: _prepare(
+                    processes, engine, workspace, schemas(), names, folder / "localjobs.prepare.log"
+                ),
+            ) as engine,
+            _progress(record) as progress,
         ):
-            _prepare(processes, engine, workspace, schemas, names, folder / "localjobs.prepare.log")
-            with _progress(record) as progress:
-                return Run(
-                    record=record,
-                    values=values,
-                    engine=engine,
-                    processes=processes,
-                    progress=progress,
-                    max_parallel=request.max_parallel,
-                    workspace=request.workspace,
-                ).execute()
+            return Run(
+                record=record,
+                values=values,
+                engine=engine,
+                processes=processes,
+                progress=progress,
+                max_parallel=request.max_parallel,
+                workspace=request.workspace,
+            ).execute()
     except (ProblemsError, KeyboardInterrupt) as error:
         result = "FAILED" if isinstance(error, ProblemsError) else "CANCELED"
         record.end(result, str(error), int(datetime.now(timezone.utc).timestamp() * 1000))
@@ -177,9 +246,10 @@ def _prepare(
 @contextmanager
 def _progress(record: RunRecord) -> Iterator[Progress]:
     console = Console(stderr=True)
-    total = count_tasks(record.job)
+    total = count_tasks(record)
     if not console.is_terminal or console.is_dumb_terminal:
         yield Lines(console, total)
         return
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-        yield Picture(live, f"{record.job.key}, run {record.run_id}")
+        again = f", repair {record.past.repair_id}" if record.past else ""
+        yield Picture(live, f"{record.job.key}, run {record.run_id}{again}")

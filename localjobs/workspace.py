@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,8 +14,8 @@ from localjobs.problem import ProblemsError
 
 
 @contextmanager
-def locked(workspace: Path) -> Iterator[None]:
-    """Create the workspace where there is none and keep other runs out of it.
+def locked(workspace: Path, *, queued: bool) -> Iterator[None]:
+    """Create the workspace where there is none and keep other runs out of it; `queued`: wait until they have ended.
 
     The kernel holds the lock and gives it back however this process ends.
     """
@@ -24,16 +25,25 @@ def locked(workspace: Path) -> Iterator[None]:
     except OSError as error:
         raise ProblemsError([f"{workspace}: cannot be the workspace's folder: {error.strerror}"]) from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
+        _take(lock, workspace, queued=queued)
         yield
-    except BlockingIOError:
-        holder = os.read(lock, 100).decode() or "unknown"
-        problem = f"{workspace}: another run works here (process {holder}); wait for it or take another --workspace"
-        raise ProblemsError([problem]) from None
     finally:
         os.close(lock)
+
+
+def _take(lock: int, workspace: Path, *, queued: bool) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 100).decode() or "unknown"
+        busy = f"{workspace}: another run works here (process {holder})"
+        if not queued:
+            problem = f"{busy}; its job has queue.enabled: false: wait for it or take another --workspace"
+            raise ProblemsError([problem]) from None
+        sys.stderr.write(f"QUEUED: {busy}\n")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
 
 
 def new_run_folder(workspace: Path, start: datetime) -> tuple[int, Path]:

@@ -79,7 +79,8 @@ def critical_path(run: Run, now: int) -> tuple[Step, ...]:
     while at is not None:
         before = max(_started(at, tasks), key=lambda task: _end(task, now), default=None)
         free = _end(before, now) if before else run.start
-        start = at.attempts[0].start or at.last.start
+        # Attempts before what it waited for had ended are from before a repair.
+        start = next((attempt.start for attempt in at.attempts if attempt.start >= free), at.last.start)
         path.append(Step(task_key=at.key, start=start, end=_end(at, now), waited=max(0, start - free)))
         at = before
     return tuple(reversed(path))

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from monitor.evidence import Evidence
@@ -20,8 +19,8 @@ _RECORD = "run.json"
 _ATTEMPT = "=== attempt "  # what localjobs writes above the output of each
 _TAIL_LINES = 60
 _TAIL_BYTES = 200_000
+_TASKS_OF_A_RUN = 10_000  # localjobs numbers the tasks' runs in this many numbers after the run's own
 _LOOKED_AT = 50  # earlier runs, to find a good one
-_NAMED = 20  # tasks; more of them are sooner run again all
 
 
 def record_file(path: Path) -> Path:
@@ -38,14 +37,15 @@ def record_file(path: Path) -> Path:
 
 def collect(file: Path) -> Evidence:
     """All there is of the run of a record; raises ProblemsError where it cannot be read."""
-    run = _read(file)
+    document = _document(file)
+    run = _read(file, document)
     workspace = _workspace(file)
     if workspace is None:
         alone = "the record stands alone; in a workspace of localjobs the run log would be beside it"
         return Evidence(run=run, now=_now(file, run), without_log=alone, outputs=_outputs(file, run))
     good = _good(workspace, file, run)
     loads, problem = _loads(workspace, run, good)
-    killed = run.going_on and not _is_alive(workspace, file)
+    killed = run.going_on and not _is_alive(workspace, document)
     return Evidence(
         run=run,
         now=_now(file, run, killed=killed),
@@ -55,7 +55,7 @@ def collect(file: Path) -> Evidence:
         killed=killed,
         outputs=_outputs(file, run),
         logs={task.key: str(_log(file, task)) for task in run.tasks if task.output and _log(file, task).is_file()},
-        again=tuple(_again(workspace, run)),
+        again=(_again(workspace, run, document),),
         notes=("the record is as it was when localjobs was killed",) if killed else (),
     )
 
@@ -75,18 +75,21 @@ def history(workspace: Path, most: int) -> tuple[str, tuple[Load, ...]]:
 
 def _run_log(file: Path) -> str:
     try:
-        return _read(file).run_log
+        return _read(file, _document(file)).run_log
     except ProblemsError:
         return ""  # a record that was cut short
 
 
-def _read(file: Path) -> Run:
+def _document(file: Path) -> object:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProblemsError([f"{file}: cannot be read: {error.strerror}"]) from None
     except (ValueError, RecursionError) as error:
         raise ProblemsError([f"{file}: is no run record: not valid JSON: {error}"]) from None
+
+
+def _read(file: Path, document: object) -> Run:
     run, problems = read_run(document)
     if run is None:
         raise ProblemsError(f"{file}: {problem}" for problem in problems)
@@ -115,8 +118,8 @@ def _latest(workspace: Path) -> Path | None:
 
 def _is_child(file: Path) -> bool:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        document = _document(file)
+    except ProblemsError:
         return False
     return isinstance(document, dict) and document.get("trigger") == "RUN_JOB_TASK"
 
@@ -126,7 +129,7 @@ def _good(workspace: Path, file: Path, run: Run) -> Run | None:
     earlier = [other for other in _runs(workspace) if int(other.parent.name) < run.run_id and other != file]
     for other in reversed(earlier[-_LOOKED_AT:]):
         try:
-            read = _read(other)
+            read = _read(other, _document(other))
         except ProblemsError:
             continue  # a record that was cut short is no good run
         if read.job_id == run.job_id and read.state.word == "SUCCESS":
@@ -141,13 +144,14 @@ def _now(file: Path, run: Run, *, killed: bool = False) -> int:
     return int((file.stat().st_mtime if killed else time.time()) * 1000)
 
 
-def _is_alive(workspace: Path, file: Path) -> bool:
-    """Whether the localjobs that keeps this record still works: it holds the workspace, and no later run was begun."""
-    latest = _latest(workspace)
-    if latest is not None and int(latest.parent.name) > int(file.parent.name):
-        return False
+def _is_alive(workspace: Path, document: object) -> bool:
+    """Whether the localjobs that keeps this record still works: it holds the workspace, and it is there."""
+    kept = document.get("localjobs") if isinstance(document, dict) else None
     try:
-        os.kill(int((workspace / ".lock").read_text(encoding="utf-8")), 0)
+        process = int((workspace / ".lock").read_text(encoding="utf-8"))
+        if not isinstance(kept, dict) or kept.get("process") != process:
+            return False
+        os.kill(process, 0)
     except PermissionError:
         return True
     except (OSError, ValueError, OverflowError):
@@ -205,10 +209,9 @@ def _tail(log: Path) -> str:
     return "\n".join(lines[begins + 1 :][-_TAIL_LINES:])
 
 
-def _again(workspace: Path, run: Run) -> Iterator[str]:
-    """The command that runs again what failed and all that waits for it."""
-    job_file = Path("resources") / f"{run.layer}.job.yml"
-    job = str(job_file) if "/" not in run.layer and job_file.is_file() else "JOB_FILE"
-    failed = [task.key for task in run.tasks if task.fate == "failed" and task.kind != "summary"]
-    some = f" --only {shlex.quote(','.join(f'{key}+' for key in failed))}" if 0 < len(failed) <= _NAMED else ""
-    yield f"python -m localjobs run {shlex.quote(job)} --workspace {shlex.quote(str(workspace))}{some}"
+def _again(workspace: Path, run: Run, document: object) -> str:
+    """The command that runs again what failed and what waits for it; a child's run is repaired with its parent's."""
+    started_by = document.get("trigger_info") if isinstance(document, dict) else None
+    task_run = started_by.get("run_id") if isinstance(started_by, dict) else None
+    run_id = task_run // _TASKS_OF_A_RUN if isinstance(task_run, int) else run.run_id
+    return f"python -m localjobs repair {run_id} --workspace {shlex.quote(str(workspace))}"

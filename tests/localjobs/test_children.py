@@ -183,15 +183,15 @@ def test_what_is_wrong_with_a_child_is_said_before_anything_runs(family: Family)
     family.write(run_job("a", "round"))
     family.write_child("round", run_job("b", "little"))
     assert said() == ["round.job.yml: task b: these jobs run each other without end: little -> round -> little"]
-    runs = "python_wheel_task, condition_task, run_job_task"
+    runs = "python_wheel_task, condition_task, run_job_task, notebook_task, spark_python_task"
     family.write(run_job("a", "one", job_parameters={"regoin": "x"}), run_job("b", "one"))
-    family.write_child("one", run_job("c", "two"), {"task_key": "n", "notebook_task": {"notebook_path": "x"}})
+    family.write_child("one", run_job("c", "two"), {"task_key": "n", "sql_task": {"file": {"path": "x"}}})
     family.write_child("two", run_job("d", "three"))
     family.write_child("three", run_job("e", "four"))
     family.write_child("four", _task("query"))
     assert said() == [
         "little.job.yml: task a: job one has no parameter regoin (it has: none)",
-        f"one.job.yml: task n: notebook_task does not run here ({runs} do); choose others with --only",
+        f"one.job.yml: task n: sql_task does not run here ({runs} do); choose others with --only",
         "three.job.yml: task e: run_job_tasks stand at most 3 deep",
     ]
     family.write(run_job("a", "four"))

@@ -65,10 +65,11 @@ def test_a_job_without_tasks_is_none(tasks: object) -> None:
 
 
 def test_a_type_that_does_not_run_here_is_named() -> None:
-    notebook = {"task_key": "a", "notebook_task": {"notebook_path": "x"}}
+    notebook = {"task_key": "a", "sql_task": {"file": {"path": "x"}}}
     job, problems = read_job("nightly", {"tasks": [notebook, {"task_key": "b"}]})
     assert problems == []
     assert job is not None
-    assert job.tasks[0].body == OtherTask(kind="notebook_task")
-    rest = "does not run here (python_wheel_task, condition_task, run_job_task do); choose others with --only"
-    assert unsupported(job) == [f"task a: notebook_task {rest}", f"task b: a task without a type {rest}"]
+    assert job.tasks[0].body == OtherTask(kind="sql_task")
+    runs = "python_wheel_task, condition_task, run_job_task, notebook_task, spark_python_task"
+    rest = f"does not run here ({runs} do); choose others with --only"
+    assert unsupported(job) == [f"task a: sql_task {rest}", f"task b: a task without a type {rest}"]

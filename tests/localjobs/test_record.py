@@ -64,7 +64,9 @@ def test_the_record_has_the_shape_of_the_jobs_api(record: RunRecord) -> None:
 
 
 def test_ids_are_exact_as_json_numbers(record: RunRecord) -> None:
-    assert record.attempt_id(999, 9) < 2**53
+    ids = [record.next_attempt_id() for _ in range(9_000)]
+    assert len(set(ids)) == 9_000
+    assert max(ids) < 2**53
 
 
 def test_a_write_replaces_the_file_and_leaves_no_draft(record: RunRecord) -> None:
@@ -84,7 +86,8 @@ def test_the_report_shows_the_end_of_what_failed(record: RunRecord, tmp_path: Pa
     assert lines[1:13] == [f"    line {n}" for n in range(18, 30)]
     assert lines[14] == f"FAILED a: {record.file.parent / 'a.log'}"
     assert lines[15] == "not run, UPSTREAM_FAILED: c"
-    assert lines[16] == f"run 240501060000 FAILED in 1 min 00 s; record: {record.file}"
+    assert lines[16] == f"once mended: python -m localjobs repair 240501060000 --workspace {tmp_path}"
+    assert lines[17] == f"run 240501060000 FAILED in 1 min 00 s; record: {record.file}"
 
 
 def test_the_summary_speaks_for_the_failures(record: RunRecord, tmp_path: Path) -> None:
@@ -98,4 +101,5 @@ def test_the_summary_speaks_for_the_failures(record: RunRecord, tmp_path: Path) 
     summed.end("FAILED", "", 1_714_543_260_000)
     lines = report(summed, tmp_path).splitlines()
     assert lines[:3] == ["the table", "RunFailed: 1 of 1", ""]
-    assert [line.split(":")[0] for line in lines[3:]] == ["FAILED a", "run 240501060000 FAILED in 1 min 00 s; record"]
+    said = ["FAILED a", "once mended", "run 240501060000 FAILED in 1 min 00 s; record"]
+    assert [line.split(":")[0] for line in lines[3:]] == said

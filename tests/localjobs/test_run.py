@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from localjobs.job import Task, WheelTask
+from localjobs.record import TaskRun
+from localjobs.run import wait_before_retry
+
 _ROOT = Path(__file__).parent.parent.parent
 _PACKAGE = """
 import os, subprocess, sys, time
@@ -281,6 +285,24 @@ def test_ctrl_c_cancels_and_completes_the_record(local: Local) -> None:
 
 
 @needs_proc
+def test_an_engine_that_cannot_be_interrupted_is_replaced(local: Local) -> None:
+    import deltalake
+    import pyarrow
+
+    deltalake.write_deltalake(local.workspace / "dev_silver" / "shop" / "seed", pyarrow.table({"id": [1]}))
+    after = _task("after", "forever", call="read", run_if="ALL_DONE")
+    local.write(_task("make"), _task("forever", "make", timeout_seconds=2), after)
+    process = local.start()
+    local.until_running("forever")
+    os.kill(local.server(), signal.SIGSTOP)  # as one that is too busy to hear anything
+    process.communicate(timeout=60)
+    assert local.results() == {"make": "SUCCESS", "forever": "TIMEDOUT", "after": "SUCCESS"}
+    assert "id=7" in local.log("after")  # the tables are there again
+    assert process.returncode == 0
+    assert not local.alive()
+
+
+@needs_proc
 def test_a_killed_run_leaves_nothing_running_and_the_next_one_works(local: Local) -> None:
     local.write(_task("forever"), _task("sleep"), _task("query"))
     process = local.start()
@@ -294,6 +316,26 @@ def test_a_killed_run_leaves_nothing_running_and_the_next_one_works(local: Local
 
     assert local.run("--only", "query").returncode == 0
     assert local.results() == {"query": "SUCCESS"}
+
+
+def test_the_interval_of_retries_is_between_their_starts() -> None:
+    task = Task(task_key="t", body=WheelTask(package_name="p", entry_point="e"), min_retry_interval_millis=5_000)
+    assert wait_before_retry(TaskRun(task=task, start_time=10_000), 12_000) == 3_000
+    assert wait_before_retry(TaskRun(task=task, start_time=10_000), 60_000) == 0
+
+
+def test_a_workspace_may_be_named_from_elsewhere(local: Local) -> None:
+    """Sail takes no `..` in a path."""
+    import deltalake
+    import pyarrow
+
+    deltalake.write_deltalake(local.folder / "plain" / "dev_silver" / "shop" / "seed", pyarrow.table({"id": [1]}))
+    local.write(_task("make"))
+    workspace = os.path.relpath(local.folder / "plain", _ROOT)
+    assert workspace.startswith("..")
+    done = local.run("--workspace", workspace)
+    assert done.returncode == 0, done.stdout
+    assert (local.folder / "plain" / "dev_silver" / "shop" / "t" / "_delta_log").is_dir()
 
 
 def test_a_job_has_a_timeout_too(local: Local) -> None:
@@ -344,8 +386,38 @@ def test_the_summary_is_printed_in_full(local: Local) -> None:
     assert done.stdout.splitlines()[:2] == ["the summary", "RuntimeError: one failed"]
 
 
-def test_one_run_at_a_time_in_a_workspace(local: Local) -> None:
+def test_a_second_run_in_a_workspace_waits_for_the_first(local: Local) -> None:
     local.write(_task("sleep"), _task("query"))
+    first = local.start("--only", "sleep")
+    local.until_running("sleep")
+    second = local.start("--only", "query")
+    assert second.stderr is not None
+    said = second.stderr.readline()
+    assert said == f"QUEUED: {local.workspace}: another run works here (process {first.pid})\n"
+    first.kill()  # whatever way it ends, the next one begins
+    second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert local.results() == {"query": "SUCCESS"}
+    assert len(list((local.workspace / "runs").iterdir())) == 2
+
+
+def test_a_run_that_waits_is_canceled_by_ctrl_c(local: Local) -> None:
+    local.write(_task("sleep"))
+    first = local.start()
+    local.until_running("sleep")
+    second = local.start()
+    assert second.stderr is not None
+    second.stderr.readline()
+    second.send_signal(signal.SIGINT)
+    _, err = second.communicate(timeout=30)
+    assert (second.returncode, err) == (130, "canceled before the first task\n")
+    assert len(list((local.workspace / "runs").iterdir())) == 1
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=30)
+
+
+def test_one_run_at_a_time_in_a_workspace_of_a_job_without_a_queue(local: Local) -> None:
+    local.write(_task("sleep"), _task("query"), queue={"enabled": False})
     first = local.start("--only", "sleep")
     local.until_running("sleep")
     second = local.run("--only", "query")
@@ -364,11 +436,11 @@ def test_one_run_at_a_time_in_a_workspace(local: Local) -> None:
         (["--params", "x=1"], 2, "--params x: the job has no such parameter (it has: none)"),
         (["--max-parallel", "0"], 2, "--max-parallel: expected a number from 1, found 0"),
         (["--engine", "flink"], 2, "argument --engine: invalid choice: 'flink'"),
-        ([], 1, "task note: notebook_task does not run here"),
+        ([], 1, "task note: sql_task does not run here"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(local: Local, options: list[str], code: int, message: str) -> None:
-    local.write(_task("query"), {"task_key": "note", "notebook_task": {"notebook_path": "x"}})
+    local.write(_task("query"), {"task_key": "note", "sql_task": {"file": {"path": "x"}}})
     done = local.run(*options)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr

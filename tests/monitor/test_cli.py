@@ -95,7 +95,7 @@ def test_a_workspace_means_its_latest_run(failed: Path, capsys: pytest.CaptureFi
     assert "    holds up 1 table: 1 did not run (d)" in lines
     assert "    killed: out of memory" in lines  # of the last attempt's output, where the log has no row
     assert "    old" not in lines
-    assert f"  2. python -m localjobs run JOB_FILE --workspace {failed} --only b+,c+" in lines
+    assert f"  2. python -m localjobs repair 77 --workspace {failed}" in lines
     assert lines[-4].split() == ["a", "scd2", "SUCCESS", "1000", "1.0", "1.0"]
 
 
@@ -114,13 +114,25 @@ def test_a_runs_folder_or_its_record_mean_that_run(failed: Path, capsys: pytest.
         assert "no earlier run of this job that succeeded is known here" in out
 
 
-def test_the_job_file_is_named_where_it_is_known(
-    failed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (failed.parent / "resources").mkdir()
-    (failed.parent / "resources" / "bronze_to_silver.job.yml").touch()
-    monkeypatch.chdir(failed.parent)
-    assert "localjobs run resources/bronze_to_silver.job.yml --workspace w --only b+,c+" in said(capsys, "w")[1]
+def test_a_childs_run_is_repaired_with_its_parents(failed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = failed / "runs" / "77" / "run.json"
+    child = json.loads(file.read_text()) | {"trigger": "RUN_JOB_TASK", "trigger_info": {"run_id": 760_003}}
+    file.write_text(json.dumps(child))
+    assert f"python -m localjobs repair 76 --workspace {failed}" in said(capsys, failed / "runs" / "77")[1]
+
+
+def test_a_repair_of_localjobs_shows_the_last_attempts(failed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = failed / "runs" / "77" / "run.json"
+    document = json.loads(file.read_text())
+    document["tasks"] += [
+        element("b", attempt_number=2, start=60),
+        element("d", after=["b"], attempt_number=1, start=70),
+    ]
+    document["repair_history"] = [{"type": "ORIGINAL"}, {"type": "REPAIR", "id": 1}]
+    file.write_text(json.dumps(document))
+    lines = said(capsys, failed)[1].splitlines()
+    assert lines[0] == "FAILED  bronze_to_silver, run 77: 1 of 4 tables failed: c"
+    assert "repaired 1 time" in lines[1]
 
 
 def test_a_record_that_stands_alone_is_shown_without_counts(
@@ -146,19 +158,25 @@ def test_a_run_that_was_killed_is_not_taken_for_one_that_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = workspace(tmp_path / "w", record(element("a"), element("b", "running", start=2)))
+
+    def kept_by(process: int) -> None:
+        (made / ".lock").write_text(str(process))
+        file = made / "runs" / "77" / "run.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"localjobs": {"process": process}}))
+
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    (made / ".lock").write_text(str(gone.pid))
+    kept_by(gone.pid)
     code, out, _ = said(capsys, made)
     assert code == 1
     assert out.startswith("FAILED  bronze_to_silver, run 77 was killed before it ended")
-    assert "python -m localjobs run JOB_FILE" in out
-    (made / ".lock").write_text(str(os.getpid()))
+    assert f"python -m localjobs repair 77 --workspace {made}" in out
+    kept_by(os.getpid())
     code, out, _ = said(capsys, made)
     assert code == 0
     assert out.startswith("RUNNING  bronze_to_silver, run 77: no table has failed so far")
-    workspace(made, record(element("a"), run_id=78))
-    assert "was killed" in said(capsys, made / "runs" / "77")[1]  # whoever works there is at a later run
+    (made / ".lock").write_text(str(os.getppid()))
+    assert "was killed" in said(capsys, made / "runs" / "77")[1]  # whoever works there keeps another record
 
 
 def test_the_page_is_written_and_named(failed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

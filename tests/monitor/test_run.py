@@ -140,6 +140,17 @@ def test_the_critical_path_leads_over_what_was_waited_for_longest() -> None:
     assert [(step.task_key, step.took, step.waited) for step in path] == [("b", 30_000, 0), ("c", 5_000, 5_000)]
 
 
+def test_the_critical_path_of_a_repaired_run_leaves_out_what_ran_before_the_repair() -> None:
+    run = run_of(
+        element("a", "FAILED", start=0, seconds=10),
+        element("a", attempt_number=1, start=100, seconds=20),
+        element("b", start=10, seconds=5, after=["a"]),
+        element("b", attempt_number=1, start=121, seconds=6, after=["a"]),
+    )
+    path = critical_path(run, run.end)
+    assert [(step.task_key, step.took, step.waited) for step in path] == [("a", 120_000, 0), ("b", 6_000, 1_000)]
+
+
 def test_the_critical_path_of_a_run_going_on_ends_now() -> None:
     run = run_of(element("a", seconds=10), element("b", "running", start=10, after=["a"]))
     assert [step.end - START for step in critical_path(run, START + 60_000)] == [10_000, 60_000]
