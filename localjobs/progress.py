@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from localjobs.estimate import Estimate
 from localjobs.record import TaskRun
 from localjobs.runif import SUCCEEDED
 
@@ -41,9 +42,10 @@ class Overview:
     waiting: int
     again: int  # of the waiting ones, those that failed and are to be tried again
     running: tuple[tuple[str, float, int], ...]  # task_key, seconds, attempt from 1
+    left: float | None = None  # seconds to the end, by earlier runs
 
 
-def overview(runs: Iterable[TaskRun], now: float) -> Overview:
+def overview(runs: Iterable[TaskRun], now: float, expected: Estimate | None = None) -> Overview:
     """Count a run's tasks; `now` in seconds since the epoch."""
     listed = list(runs)
     running = [run for run in listed if run.life_cycle_state == "RUNNING"]
@@ -56,6 +58,7 @@ def overview(runs: Iterable[TaskRun], now: float) -> Overview:
         waiting=len(listed) - len(running) - len(ended),
         again=sum(run.life_cycle_state == "WAITING_FOR_RETRY" for run in listed),
         running=tuple(sorted(at_work, key=lambda entry: -entry[1])),
+        left=expected.left(listed, now) if expected else None,
     )
 
 
@@ -81,11 +84,16 @@ def waiting(seen: Overview) -> str:
     return f"{seen.waiting} waiting" + (f" ({seen.again} to be tried again)" if seen.again else "")
 
 
+def left(seen: Overview) -> str:
+    """`, about 3 min 05 s left`; nothing where nothing is known, or where all take longer than they did."""
+    return f", about {duration(seen.left)} left" if seen.left else ""
+
+
 class Lines:
     """One line for each task that ended, and one now and then while nothing does."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
+    def __init__(self, console: Console, total: int, expected: Estimate | None = None) -> None:
+        self._console, self._expected = console, expected
         self._done: set[int] = set()  # tasks, each once: a child job that is tried again ends its tasks again
         self._total = total
         self._began = self._last = time.monotonic()
@@ -106,11 +114,12 @@ class Lines:
     def tick(self, runs: Collection[TaskRun], now: float) -> None:
         if time.monotonic() - self._last < _HEARTBEAT_SECONDS:
             return
-        seen = overview(runs, now)
+        seen = overview(runs, now, self._expected)
         names = ", ".join(f"{key} ({duration(seconds)})" for key, seconds, _ in seen.running[:4]) or "none"
         more = f" and {len(seen.running) - 4} more" if len(seen.running) > 4 else ""
         passed = duration(time.monotonic() - self._began)
-        self._say(f"after {passed}: {seen.done} of {seen.total} done, {waiting(seen)}, running: {names}{more}")
+        counted = f"{seen.done} of {seen.total} done, {waiting(seen)}"
+        self._say(f"after {passed}{left(seen)}: {counted}, running: {names}{more}")
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
@@ -120,8 +129,8 @@ class Lines:
 class Picture:
     """A few lines that are drawn anew while the run goes on; what was started and did not succeed stays above them."""
 
-    def __init__(self, live: Live, title: str) -> None:
-        self._live, self._title = live, title
+    def __init__(self, live: Live, title: str, expected: Estimate | None = None) -> None:
+        self._live, self._title, self._expected = live, title, expected
         self._began, self._last = time.monotonic(), 0.0
         self._runs: Collection[TaskRun] = ()
 
@@ -138,7 +147,7 @@ class Picture:
             return
         self._last = time.monotonic()
         height = max(1, self._live.console.height - 6)
-        picture = draw(overview(runs, now), self._title, time.monotonic() - self._began, height)
+        picture = draw(overview(runs, now, self._expected), self._title, time.monotonic() - self._began, height)
         self._live.update(picture, refresh=True)
 
     def _say(self, word: str, text: str) -> None:
@@ -152,7 +161,7 @@ def draw(seen: Overview, title: str, passed: float, height: int) -> RenderableTy
     bad = Text(f"  {seen.bad} not succeeded", "bold red") if seen.bad else Text("")
     head = Text.assemble(
         (title, "bold"),
-        f", {duration(passed)}\n",
+        f", {duration(passed)}{left(seen)}\n",
         ("━" * filled, "green"),
         ("━" * (_BAR - filled), "bright_black"),
         f"  {seen.done}/{seen.total} done",

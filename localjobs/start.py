@@ -18,6 +18,7 @@ from localjobs.bundle import JOB_FILE, Bundle, read_bundle
 from localjobs.children import all_tasks, holders, read_file, with_children
 from localjobs.engine import Engine, Renewable, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
+from localjobs.estimate import earlier, estimate
 from localjobs.graph import select
 from localjobs.job import Job, WheelTask
 from localjobs.problem import ProblemsError, UsageError
@@ -208,7 +209,7 @@ def _run(request: Request, record: RunRecord, values: RunValues, plan: _Plan) ->
                     processes, engine, workspace, schemas(), names, folder / "localjobs.prepare.log"
                 ),
             ) as engine,
-            _progress(record) as progress,
+            _progress(record, request.max_parallel) as progress,
         ):
             return Run(
                 record=record,
@@ -244,12 +245,12 @@ def _prepare(
 
 
 @contextmanager
-def _progress(record: RunRecord) -> Iterator[Progress]:
+def _progress(record: RunRecord, at_once: int) -> Iterator[Progress]:
     console = Console(stderr=True)
-    total = count_tasks(record)
+    total, expected = count_tasks(record), estimate(record.job.tasks, earlier(record), at_once)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield Lines(console, total)
+        yield Lines(console, total, expected)
         return
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
         again = f", repair {record.past.repair_id}" if record.past else ""
-        yield Picture(live, f"{record.job.key}, run {record.run_id}{again}")
+        yield Picture(live, f"{record.job.key}, run {record.run_id}{again}", expected)

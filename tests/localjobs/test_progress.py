@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from localjobs.estimate import estimate
 from localjobs.job import Task, WheelTask
 from localjobs.progress import Lines, draw, duration, overview
 from localjobs.record import TaskRun
@@ -47,6 +48,14 @@ def test_the_picture_fits_its_height() -> None:
     assert title == "nightly 7, 12 s"
     assert head.endswith("━  2/6 done  1 not succeeded  2 running  2 waiting (1 to be tried again)")
     assert [row.split() for row in rows] == [["long", "6.0", "s", "attempt", "2"], ["and", "1", "more"]]
+
+
+def test_the_picture_says_how_long_it_still_takes() -> None:
+    expected = estimate([run.task for run in _RUNS], {"short": 5.0, "long": 8.0, "later": 100.0, "again": 3.0}, 1)
+    console = Console(file=io.StringIO(), width=120)
+    with console.capture() as captured:
+        console.print(draw(overview(_RUNS, 10.0, expected), "nightly 7", 12.0, 1))
+    assert captured.get().splitlines()[0] == "nightly 7, 12 s, about 1 min 49 s left"  # 4, 2, 100 and 3 s of work
 
 
 def test_elsewhere_each_ended_task_is_a_line() -> None:
