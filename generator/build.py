@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.bootstrap_rules import bootstrap_problems
 from generator.checks import check, check_alone
 from generator.context import Context
 from generator.document import Bundle, Document, make_document
@@ -103,7 +104,8 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     problems = (*problems, *unsound)
     header = _header(options, found, source, root)
     names = {f"{document.plan.key}{SUFFIX}": document for document in documents}
-    problems = (*problems, *_in_the_way(options.out, names))
+    written = [(path, _shown(path)) for path in sorted(options.out.glob("*.yml"))]
+    problems = (*problems, *_in_the_way(options.out, names), *bootstrap_problems(written, entries, context))
     if errors(problems):
         return None, in_order(problems)
     template = _template(options.settings)
