@@ -1,21 +1,13 @@
 # Every target is one line that calls the tool; `make` alone lists them. The environments are made on first use, pinned.
-PYTHON ?= python3
-RUN := .venv/bin/python
+include project.mk
 JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 SPARK_TESTS := tests
 
-.DEFAULT_GOAL := help
-.PHONY: help demo generate check run test test-spark oracles crashes kills mutations lint bench bench-generator bench-loaders clean
+.PHONY: demo run test test-spark oracles crashes kills mutations lint template bench bench-generator bench-loaders clean
 
-help:      ## this list
-	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
-generate: .venv/run.stamp  ## write resources/*.job.yml from bundle/execution_table.yml
-	@$(RUN) -m generator generate
-check: .venv/run.stamp     ## fail when resources/ is not what generate would write
-	@$(RUN) -m generator check
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
 test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles, and what kills, sleeps or mutates for minutes
@@ -34,6 +26,8 @@ mutations: .venv/test.stamp  ## 5,000 files of metadata with mistakes: no trace,
 	@$(RUN) -m pytest -s -m mutation tests/mutations
 lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && $(RUN) -m generator check
+template: .venv/test.stamp  ## link into template/ what a project takes from here as it is
+	@$(RUN) -m tests.template.links
 bench: .venv/test.stamp    ## the measurements of benchmarks/README.md
 	@$(RUN) -m benchmarks
 bench-loaders: .venv/test.stamp  ## the loaders beside dbt's, SQLMesh's, mack's, deltalake's and textbook statements, 1 M rows
@@ -42,19 +36,6 @@ bench-generator: .venv/test.stamp .venv-rivals/rivals.stamp  ## the generator be
 	@$(RUN) -m benchmarks.generator
 clean:     ## remove the environments, the demo's workspace and what was built
 	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc .venv-rivals .venv-minilake $(DEMO) dist
-
-.venv/bin/python .venv-spark/bin/python .venv-oracles/bin/python .venv-autocdc/bin/python .venv-rivals/bin/python .venv-minilake/bin/python:
-	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "laketasks needs Python 3.11 or newer with the venv module; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
-	  echo "Install one (Debian, Ubuntu: apt install python3-venv) or name it: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(@D:/bin=)
-	@$@ -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-
-# One stamp for each dependency group: made anew when the pins or the project change.
-.venv/%.stamp: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "installing the pinned packages of group '$*' into .venv ..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group $* --editable .
-	@touch $@
 
 # Spark, a Java where the machine has none, and Delta's jars.
 .venv-spark/spark.stamp: pyproject.toml constraints-spark.txt localjobs/delta.ivy.xml | .venv-spark/bin/python

@@ -1,5 +1,5 @@
--- The metadata table. Run with the names of your catalog and schema: one row is one table to load.
-CREATE TABLE IF NOT EXISTS dev_silver.metadata.execution_table (
+-- The metadata table: one row is one table to load. The bootstrap job runs this, with the target's catalog in the braces.
+CREATE TABLE IF NOT EXISTS {silver_catalog}.metadata.execution_table (
   src_system STRING COMMENT 'Label of the source system; goes to the run log',
   src_catalog STRING COMMENT 'Catalog of the source table; a label where sql_file_path is given',
   src_schema STRING COMMENT 'Schema of the source table; a label where sql_file_path is given',
@@ -18,4 +18,5 @@ CREATE TABLE IF NOT EXISTS dev_silver.metadata.execution_table (
   cdc_source_config STRING COMMENT 'JSON: how the source speaks and what the loader does about it; NULL and {} mean the defaults',
   comment STRING COMMENT 'The comment of the table, and the description of its task'
 )
+USING delta
 COMMENT 'One row is one table to load; the generator turns the active rows into a Databricks job for each layer';

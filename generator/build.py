@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.bootstrap_rules import bootstrap_problems
 from generator.checks import check, check_alone
 from generator.context import Context
 from generator.document import Bundle, Document, make_document
@@ -21,6 +22,7 @@ from generator.settings import SettingsFile, check_settings, named_source, read_
 from generator.source import TableName, locate, read_rows, read_sql
 from generator.split import SIZE, JobSize, split_plans
 from generator.sql_rules import is_below
+from generator.watched import watched_tables
 
 _TEMPLATE = Path("templates") / "job.yml.j2"
 _OWN_TEMPLATE = Path(__file__).parent.parent / "bundle" / _TEMPLATE
@@ -91,14 +93,19 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     if errors((*large, *too_large)):
         return None, in_order(problems)
     bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
-    documents = tuple(make_document(job, found.settings, bundle, types) for plan in plans for job in plan.jobs)
+    watched = {plan.key: watched_tables(plan, context) for plan in plans}
+    problems = (*problems, *(problem for _, unwatched in watched.values() for problem in unwatched))
+    documents = tuple(
+        make_document(job, found.settings, bundle, types, watched[plan.key][0]) for plan in plans for job in plan.jobs
+    )
     unsound = [problem for document in documents for problem in document_problems(document, context, types)]
     if errors(problems):  # what is wrong with the job as a whole then follows from its rows
         unsound = [problem for problem in unsound if problem.row]
     problems = (*problems, *unsound)
     header = _header(options, found, source, root)
     names = {f"{document.plan.key}{SUFFIX}": document for document in documents}
-    problems = (*problems, *_in_the_way(options.out, names))
+    written = [(path, _shown(path)) for path in sorted(options.out.glob("*.yml"))]
+    problems = (*problems, *_in_the_way(options.out, names), *bootstrap_problems(written, entries, context))
     if errors(problems):
         return None, in_order(problems)
     template = _template(options.settings)

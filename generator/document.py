@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from generator.model import Entry, Row
 from generator.plan import Child, Dependency, Gate, Load, Plan, Summary, Task
 from generator.runner_rules import COMPUTE_FIELDS
 from generator.settings import ENVIRONMENT, PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
+from generator.watched import watches
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
 ENVIRONMENT_VERSION = "4"
@@ -58,14 +59,20 @@ class Document:
         return {"resources": {"jobs": {self.plan.key: self.job}}}
 
 
-def make_document(plan: Plan, settings: Settings, bundle: Bundle, types: Types) -> Document:
-    """The job of one plan; a list of `depends_on` that tasks share is one object."""
+def make_document(
+    plan: Plan, settings: Settings, bundle: Bundle, types: Types, watched: Sequence[str] = ()
+) -> Document:
+    """The job of one plan; a list of `depends_on` that tasks share is one object.
+
+    `watched` are the tables that start it where its trigger names none.
+    """
     layer = settings.layer(plan.layer)
-    job = _job(plan, layer, bundle)
+    job = _job(plan, layer, bundle, watched)
     parameters = {parameter["name"]: f"{{{{job.parameters.{parameter['name']}}}}}" for parameter in job["parameters"]}
     writer = _Writer(settings, layer, bundle, frozenset(task_types(types)), parameters)
     shared: dict[int, list[Fields]] = {}
-    return Document(plan=plan, job={**job, "tasks": [writer.task(task, shared) for task in plan.tasks]})
+    tasks = [writer.task(task, shared) for task in plan.tasks]
+    return Document(plan=plan, job={**_with_used_clusters(job, tasks), "tasks": tasks})
 
 
 def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
@@ -87,8 +94,11 @@ def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
     )
 
 
-def _job(plan: Plan, settings: LayerSettings, bundle: Bundle) -> Fields:
+def _job(plan: Plan, settings: LayerSettings, bundle: Bundle, watched: Sequence[str]) -> Fields:
     given = dict(settings.job)
+    if watched and watches(given):
+        update = {"table_names": list(watched), **(given["trigger"]["table_update"] or {})}
+        given["trigger"] = {**given["trigger"], "table_update": update}
     job: Fields = {"name": plan.layer, "max_concurrent_runs": 1, "queue": {"enabled": True}}
     own = [{"name": name, "default": ""} for name in JOB_PARAMETERS]
     job["parameters"] = own + list(given.pop("parameters", None) or [])
@@ -103,6 +113,17 @@ def _job(plan: Plan, settings: LayerSettings, bundle: Bundle) -> Fields:
     if environments:
         job["environments"] = environments
     return {**job, **given}
+
+
+def _with_used_clusters(job: Fields, tasks: Sequence[Fields]) -> Fields:
+    """Without the job clusters that no task runs on: settings may hold one that `compute` does not choose."""
+    if not job.get("job_clusters"):
+        return job
+    bodies = [*tasks, *(task["for_each_task"]["task"] for task in tasks if "for_each_task" in task)]
+    used = {body["job_cluster_key"] for body in bodies if "job_cluster_key" in body}
+    clusters = [cluster for cluster in job["job_clusters"] if cluster["job_cluster_key"] in used]
+    rest = {field: value for field, value in job.items() if field != "job_clusters"}
+    return {**rest, "job_clusters": clusters} if clusters else rest
 
 
 @dataclass(frozen=True, slots=True)

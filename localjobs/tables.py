@@ -1,4 +1,4 @@
-"""Which tables the load tasks of a job name, so that the engine knows their catalogs and schemas beforehand."""
+"""Which tables the wheel's tasks of a job name, so that the engine knows their catalogs and schemas beforehand."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from laketasks.spec import LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from localjobs.job import Task, WheelTask
 
 PACKAGE = "laketasks"
+_ENTRY_POINTS = ("load", "summarize", "bootstrap")
 _IN_SQL = re.compile(r"\{(\w+)\}`?\.`?(\w+)")
 
 
@@ -26,8 +27,9 @@ class Names:
 def names_of(tasks: Iterable[Task]) -> tuple[Names, list[str]]:
     """The names in tasks whose references are filled in, and what cannot be read of them."""
     reads = [_read(key, entry_point, parameters) for key, entry_point, parameters in _calls(tasks)]
-    run_logs = {read.run_log for read, _ in reads if read}
-    schemas = sorted(set(_schemas([*(table for read, _ in reads if read for table in read.tables), *run_logs])))
+    run_logs = {read.run_log for read, _ in reads if read and read.run_log}
+    tables = [*(table for read, _ in reads if read for table in read.tables), *run_logs]
+    schemas = sorted({*_schemas(tables), *(schema for read, _ in reads if read for schema in read.schemas)})
     catalogs = {catalog for read, _ in reads if read for catalog in read.catalogs} | {c for c, _ in schemas}
     names = Names(catalogs=tuple(sorted(catalogs)), schemas=tuple(schemas), run_logs=tuple(sorted(run_logs)))
     return names, [problem for _, problems in reads for problem in problems]
@@ -60,7 +62,10 @@ def _schemas_of_sql(path: str | None) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    run_log: str
+    """`run_log` is empty for the task that makes it."""
+
+    run_log: str = ""
+    schemas: tuple[tuple[str, str], ...] = ()
     tables: tuple[str, ...] = ()
     catalogs: tuple[str, ...] = ()
 
@@ -69,6 +74,8 @@ def _read(key: str, entry_point: str, parameters: Mapping[str, str]) -> tuple[_R
     try:
         if entry_point == "summarize":
             return _Read(run_log=SummarySpec.from_parameters(parameters).run_log), []
+        if entry_point == "bootstrap":
+            return _bootstrap(BootstrapSpec.from_parameters(parameters)), []
         spec, context = LoadSpec.from_parameters(parameters), RunContext.from_parameters(parameters)
     except SpecError as error:
         return None, [f"task {key}: {problem}" for problem in error.problems]
@@ -76,10 +83,16 @@ def _read(key: str, entry_point: str, parameters: Mapping[str, str]) -> tuple[_R
     return _Read(run_log=context.run_log, tables=tables, catalogs=tuple(context.catalogs.values())), []
 
 
+def _bootstrap(spec: BootstrapSpec) -> _Read:
+    pairs = (schema.split(".") for schema in spec.schemas)
+    schemas = tuple((catalog, schema) for catalog, schema in pairs)
+    return _Read(schemas=schemas, tables=(spec.run_log,), catalogs=tuple(spec.catalogs.values()))
+
+
 def _calls(tasks: Iterable[Task]) -> Iterator[tuple[str, str, Mapping[str, str]]]:
     for task in tasks:
         body = task.body
-        if isinstance(body, WheelTask) and body.package_name == PACKAGE and body.entry_point in ("load", "summarize"):
+        if isinstance(body, WheelTask) and body.package_name == PACKAGE and body.entry_point in _ENTRY_POINTS:
             yield task.task_key, body.entry_point, body.named_parameters
 
 

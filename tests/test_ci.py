@@ -30,12 +30,12 @@ def scripts(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_the_commands_of_a_workflow_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\n".join(scripts(path))
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "project.mk"))
     for target in re.findall(r"^make ([\w.-]+)(?=\s|$)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     text = text.replace('"$format"', "text")
     commands = re.findall(r"(?:python -m |^(?:once )?)generator ([a-z][^>|&\n#`]+)", text, re.MULTILINE)
-    assert commands
+    assert commands or path.stem == "pythons"
     for command in commands:
         with pytest.raises(SystemExit) as left:
             main([*shlex.split(command), "--help"])
@@ -49,6 +49,7 @@ def test_a_workflow_has_no_secret_and_no_right_that_it_does_not_need(path: Path)
     assert "secrets." not in text
     needed = {
         "check": {"contents": "read"},
+        "pythons": {"contents": "read"},
         "metadata": {"contents": "write", "pull-requests": "write", "id-token": "write"},  # push, propose, log in
     }
     assert yaml.safe_load(text)["permissions"] == needed[path.stem]

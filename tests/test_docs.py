@@ -37,7 +37,7 @@ def test_the_readme_is_short_and_its_commands_are_targets() -> None:
     assert len(README.splitlines()) <= 150
     commands = re.findall(r"^    make (\w+)$", README, re.MULTILINE)
     assert commands == ["demo", "test"]
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "project.mk"))
     for command in {*commands, *re.findall(r"`make (\w+)`", README)}:
         assert re.search(rf"^{command}:", makefile, re.MULTILINE), command
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from laketasks.entry import adopt_table, load_table, named_parameters, summarize_run
+from laketasks.entry import adopt_table, bootstrap_workspace, load_table, named_parameters, summarize_run
 from laketasks.error import LoadError
-from laketasks.spec import AdoptSpec, LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 
 _USAGE = """\
 usage: python -m laketasks COMMAND --name=value ...
@@ -16,13 +16,13 @@ usage: python -m laketasks COMMAND --name=value ...
   load        load one table and append a row to the run log
   summarize   print what a run did; exit 1 when anything in it failed
   adopt       take over a table that another tool has filled: add the loaders' columns, fill them, print the SQL
-  bootstrap   create the run log, and its schema, where they are not there yet
+  bootstrap   make the schemas, the run log and the table of execution_table_sql where they are not there yet
 
 load takes       {load}
   and            {context}
 summarize takes  {summary}
 adopt takes      what load takes of the row, and {adopt}
-bootstrap takes  run_log
+bootstrap takes  {bootstrap}
 
 Table names have three levels; lists and maps are JSON. The engine is the one that SPARK_REMOTE names:
   SPARK_REMOTE=sc://127.0.0.1:50051 python -m laketasks load --execution_pipeline=scd1 \\
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help") or {"-h", "--help"} & set(arguments[1:]):
         print(_usage())
         return 0 if arguments else 2
-    commands = {"load": load_table, "summarize": summarize_run, "adopt": adopt_table, "bootstrap": _bootstrap}
+    commands = {"load": load_table, "summarize": summarize_run, "adopt": adopt_table, "bootstrap": bootstrap_workspace}
     if arguments[0] not in commands:
         print(f"unknown command {arguments[0]!r}; one of {', '.join(commands)}", file=sys.stderr)
         return 2
@@ -56,20 +56,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _bootstrap(parameters: dict[str, str]) -> None:
-    if parameters.get("run_log", "").count(".") != 2:
-        raise SpecError(["--run_log: required, as catalog.schema.table"])
-    from pyspark.sql import SparkSession
-
-    from laketasks.run_log import create_run_log
-
-    create_run_log(SparkSession.builder.getOrCreate(), parameters["run_log"])
-
-
 def _usage() -> str:
-    names = {spec: ", ".join(f.name for f in fields(spec)) for spec in (LoadSpec, RunContext, SummarySpec, AdoptSpec)}
+    specs = (LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec)
+    names = {spec: ", ".join(f.name for f in fields(spec)) for spec in specs}
     return _USAGE.format(
-        load=names[LoadSpec], context=names[RunContext], summary=names[SummarySpec], adopt=names[AdoptSpec]
+        load=names[LoadSpec],
+        context=names[RunContext],
+        summary=names[SummarySpec],
+        adopt=names[AdoptSpec],
+        bootstrap=names[BootstrapSpec],
     )
 
 

@@ -1,4 +1,4 @@
-"""The two entry points of the wheel. A task calls them as functions; they return nothing or raise.
+"""The three entry points of the wheel. A task calls them as functions; they return nothing or raise.
 
 They read `--name=value` from the command line, as the Jobs service passes named parameters. pyspark is imported when a
 load starts, not before.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.error import LoadError
-from laketasks.spec import AdoptSpec, LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from laketasks.summary import Record, TaskState, states_of
 from laketasks.summary import summarize as summary_of
 
@@ -41,6 +41,11 @@ def load() -> None:
 def summarize() -> None:
     """Print the summary of the run; raises RunFailed when anything in it failed."""
     summarize_run(named_parameters(sys.argv[1:]))
+
+
+def bootstrap() -> None:
+    """Make what has to be there before the first load, where it is not."""
+    bootstrap_workspace(named_parameters(sys.argv[1:]))
 
 
 def named_parameters(arguments: Sequence[str]) -> dict[str, str]:
@@ -85,6 +90,17 @@ def adopt_table(parameters: Mapping[str, str]) -> None:
         print(f"{statement};")
     said = "dry run, nothing done" if asked.dry_run else "adopted; the next load goes on from its rows"
     print(f"{spec.target_table}: {said if done else 'has the columns that the loaders keep; nothing to do'}")
+
+
+def bootstrap_workspace(parameters: Mapping[str, str]) -> None:
+    """Make schemas, run log and metadata table where they are not there, and print what was made."""
+    spec = BootstrapSpec.from_parameters(parameters)
+    from pyspark.sql import SparkSession
+
+    from laketasks import bootstrap
+
+    for line in bootstrap.bootstrap(SparkSession.builder.getOrCreate(), spec):
+        print(line, flush=True)
 
 
 def summarize_run(parameters: Mapping[str, str]) -> None:

@@ -326,16 +326,51 @@ class AdoptSpec:
         return _from_parameters(cls, parameters)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapSpec:
+    """What has to be there before the first load: the schemas (catalog.schema), the run log, the metadata table.
+
+    `execution_table_sql` is the path of a file with its CREATE TABLE IF NOT EXISTS; `catalogs` fills the braces in it.
+    """
+
+    run_log: str
+    schemas: tuple[str, ...] = ()
+    execution_table_sql: str = ""
+    catalogs: dict[str, str] = field(default_factory=dict)
+
+    def to_parameters(self) -> dict[str, str]:
+        return _to_parameters(self)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> BootstrapSpec:
+        """Read the spec from a task's named parameters, ignoring names that are not its own; raises SpecError."""
+        spec = _from_parameters(cls, parameters)
+        problems = [] if _levels(spec.run_log) == 3 else [f"--run_log: {_NAME.format('schema.table', spec.run_log)}"]
+        wrong = [name for name in spec.schemas if _levels(name) != 2]
+        if problems := [*problems, *(f"--schemas: {_NAME.format('schema', name)}" for name in wrong)]:
+            raise SpecError(problems)
+        return spec
+
+
+_NAME = "expected catalog.{}, found {!r}"
+
+
+def _levels(name: str) -> int:
+    """How many parts a dotted name has; 0 where one is empty."""
+    parts = name.split(".")
+    return len(parts) if all(parts) else 0
+
+
 def names_task(parameter: str, task_key: str) -> bool:
     """Whether a job parameter (empty, `all`, or task keys separated by commas) names this task."""
     named = {key.strip() for key in parameter.split(",")}
     return "all" in named or task_key in named
 
 
-_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec)
+_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec)
 
 
-def _to_parameters(spec: LoadSpec | RunContext | SummarySpec | AdoptSpec) -> dict[str, str]:
+def _to_parameters(spec: LoadSpec | RunContext | SummarySpec | AdoptSpec | BootstrapSpec) -> dict[str, str]:
     return {name: _text(value) for name, value in _given(spec)}
 
 

@@ -103,8 +103,9 @@ def service(answers: Answers) -> Iterator[tuple[str, list[str]]]:
 
 
 def duckdb_ddl() -> str:
-    """bundle/execution_table.sql as DuckDB takes it: without comments, and its own word for a list."""
+    """bundle/execution_table.sql as DuckDB takes it: dev's, without comments, and its own word for a list."""
     text = (ROOT / "bundle" / "execution_table.sql").read_text(encoding="utf-8")
     text = re.sub(r"^--.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\s+COMMENT '(?:[^']|'')*'", "", text).replace("ARRAY<STRING>", "VARCHAR[]")
+    text = text.replace("{silver_catalog}", "dev_silver").replace("USING delta", "")
     return text.strip().rstrip(";")

@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
+from generator.build import build
 from generator.jobs_api import load_types
 from generator.limits import document_problems
-from tests.generator.rows import context, made, row, said, sentences, tables
+from generator.split import JobSize
+from tests.generator.rows import context, made, project, row, said, sentences, tables
 
 NOTEBOOK = {"nb": {"notebook_task": {"notebook_path": "../nb.py"}}}
 
@@ -218,3 +220,62 @@ def test_a_document_that_the_cli_would_take_and_should_not(tmp_path: Path) -> No
         "row 1 (t000) execution_order: depends on 'nobody', which is no task of the job",
         "layers.bronze_to_silver: the tasks wait for each other: t000 -> t001 -> t000; change execution_order",
     ]
+
+
+UPDATED: dict[str, object] = {"trigger": {"table_update": {"condition": "ANY_UPDATED"}}}
+
+
+def test_a_trigger_without_tables_waits_for_what_the_layer_reads_and_does_not_load_itself(tmp_path: Path) -> None:
+    rows = [
+        row(),
+        row(dst_table_name="copy", src_catalog="elsewhere"),
+        row(dst_table_name="again", src_table_name="CUSTOMER"),
+        row(
+            dst_table_name="later",
+            execution_order=2,
+            src_catalog="dev_silver",
+            src_schema="core",
+            src_table_name="copy",
+        ),
+    ]
+    update = job(tmp_path, *rows, layers={"bronze_to_silver": {"job": UPDATED}})["trigger"]["table_update"]
+    assert update == {
+        "table_names": ["${var.bronze_catalog}.erp.CUSTOMER", "elsewhere.erp.customer"],
+        "condition": "ANY_UPDATED",
+    }
+
+
+def test_a_trigger_that_names_tables_keeps_them(tmp_path: Path) -> None:
+    trigger = {"table_update": {"table_names": ["a.b.c"]}}
+    assert job(tmp_path, layers={"bronze_to_silver": {"job": {"trigger": trigger}}})["trigger"] == trigger
+
+
+def test_the_trigger_of_a_split_layer_is_the_parents_and_names_the_tables_of_all_its_parts(tmp_path: Path) -> None:
+    rows = [row(dst_table_name=f"t{n}", src_table_name=f"s{n}") for n in range(4)]
+    options = project(tmp_path, rows, layers={"bronze_to_silver": {"edges": "gate", "job": UPDATED}})
+    built, _ = build(options, JobSize(job=3, child=2))
+    assert built is not None
+    parent, *children = (document.job for document in built.documents)
+    assert parent["trigger"]["table_update"]["table_names"] == [f"${{var.bronze_catalog}}.erp.s{n}" for n in range(4)]
+    assert len(children) == 2
+    assert not any("trigger" in child for child in children)
+
+
+def test_what_starts_a_job_is_said_where_it_is_not_known(tmp_path: Path) -> None:
+    settings = {"runners": NOTEBOOK, "layers": {"bronze_to_silver": {"job": UPDATED}}}
+    notebook = row(dst_table_name="b", execution_pipeline="nb")
+    remedy = "write table_names: [catalog.schema.table, ...]"
+    where = "layers.bronze_to_silver.job.trigger.table_update"
+    unknown = "what the runners of 1 row read is not known, so their tables do not start the job"
+    assert said(tmp_path, [row(), notebook], **settings) == [f"{where}: {unknown}; {remedy}"]
+    nothing = "the rows of this layer name no table to wait for"
+    assert said(tmp_path, [notebook], **settings) == [f"{where}: {nothing}; {remedy}"]
+
+
+def test_a_job_cluster_that_no_task_runs_on_is_not_written(tmp_path: Path) -> None:
+    clusters = [{"job_cluster_key": key, "new_cluster": {"num_workers": 1}} for key in ("small", "large", "none")]
+    layer: dict[str, object] = {"job": {"job_clusters": clusters}}
+    assert "job_clusters" not in job(tmp_path, layers={"bronze_to_silver": layer})
+    exception = {"tables": {"dim_customer": {"task": {"job_cluster_key": "large"}}}, "compute": "small"}
+    written = job(tmp_path, layers={"bronze_to_silver": layer | exception})["job_clusters"]
+    assert written == clusters[:2]

@@ -90,14 +90,20 @@ def _schema_text() -> str:
     return run.stdout if run.returncode == 0 else ""
 
 
+def _deployed(text: str) -> str:
+    """The file with the values that a deployment gives to references of other types than strings."""
+    text = text.replace("${var.notification_addresses}", "[team@example.com]")
+    text = text.replace("${var.cluster}", "{num_workers: 2, spark_version: 16.4.x-scala2.12}")
+    return re.sub(r"\$\{resources\.\w+\.\w+\.id\}", "1", text)
+
+
 JOB_FILES = [*sorted((ROOT / "resources").glob("*.job.yml")), *sorted(GOLDENS.glob("*/resources/*.yml"))]
 
 
 @pytest.mark.parametrize("file", JOB_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_sdk_reads_the_job_whole_and_finds_no_mistake(file: Path) -> None:
     """No field is lost on the way through the SDK's types; `lint` looks for what `bundle validate` lets pass."""
-    text = re.sub(r"\$\{resources\.\w+\.\w+\.id\}", "1", file.read_text(encoding="utf-8"))  # as a deployment does
-    for job in yaml.safe_load(text)["resources"]["jobs"].values():
+    for job in yaml.safe_load(_deployed(file.read_text(encoding="utf-8")))["resources"]["jobs"].values():
         settings = JobSettings.from_dict(job)
         assert settings.as_dict() == job
         assert lint(settings) == []
@@ -133,6 +139,25 @@ BUNDLE_FILES = [ROOT / "databricks.yml", ROOT / "resources/run_log.dashboard.yml
 @pytest.mark.parametrize("file", BUNDLE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_bundle_schema_takes_the_file(file: Path) -> None:
     _bundle_schema().validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def test_the_other_compute_is_one_word(tmp_path: Path) -> None:
+    """The settings of the repository choose serverless; a job cluster instead is a bundle as right as that."""
+    shutil.copytree(ROOT / "bundle", tmp_path / "bundle")
+    shutil.copy(ROOT / "databricks.yml", tmp_path)
+    settings = tmp_path / "bundle" / "settings.yml"
+    text = settings.read_text(encoding="utf-8")
+    assert text.count("compute: serverless") == 1
+    settings.write_text(text.replace("compute: serverless", "compute: cluster"), encoding="utf-8")
+    publish(tmp_path / "resources", _build(tmp_path).texts, ())
+    (file,) = (tmp_path / "resources").iterdir()
+    made = yaml.safe_load(file.read_text(encoding="utf-8"))
+    _bundle_schema().validate(made)
+    job = yaml.safe_load(_deployed(file.read_text(encoding="utf-8")))["resources"]["jobs"]["bronze_to_silver"]
+    assert lint(JobSettings.from_dict(job)) == []
+    assert "environments" not in job
+    assert {task["job_cluster_key"] for task in job["tasks"]} == {"cluster"}
+    assert all(task["libraries"] == [{"whl": "../dist/*.whl"}] for task in job["tasks"])
 
 
 def test_the_committed_job_files_are_what_the_rows_make() -> None:

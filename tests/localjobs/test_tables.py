@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from laketasks.spec import LoadSpec, RunContext, SummarySpec
+from laketasks.spec import BootstrapSpec, LoadSpec, RunContext, SummarySpec
 from localjobs.job import Task, WheelTask
 from localjobs.tables import names_of
 
@@ -34,3 +34,12 @@ def test_catalogs_and_schemas_are_those_of_targets_sources_and_run_logs() -> Non
 def test_a_load_that_cannot_be_read_is_named() -> None:
     _, problems = names_of([_task("a", "load", {"target_table": "x"})])
     assert "task a: --execution_pipeline: required" in problems
+
+
+def test_a_bootstrap_makes_its_run_log_itself_in_schemas_of_the_workspace() -> None:
+    spec = BootstrapSpec(run_log="silver.metadata.run_log", schemas=("silver.retail",), catalogs={"x": "ref"})
+    names, problems = names_of([_task("b", "bootstrap", spec.to_parameters())])
+    assert problems == []
+    assert names.catalogs == ("ref", "silver")
+    assert names.schemas == (("silver", "metadata"), ("silver", "retail"))
+    assert names.run_logs == ()

@@ -1,0 +1,1 @@
+../../../bundle/execution_table.sql

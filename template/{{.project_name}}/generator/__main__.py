@@ -1,0 +1,1 @@
+../../../generator/__main__.py

@@ -1,0 +1,1 @@
+../../../generator/arrow_rows.py

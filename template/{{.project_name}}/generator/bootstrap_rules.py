@@ -1,0 +1,1 @@
+../../../generator/bootstrap_rules.py

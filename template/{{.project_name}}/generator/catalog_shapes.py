@@ -1,0 +1,1 @@
+../../../generator/catalog_shapes.py

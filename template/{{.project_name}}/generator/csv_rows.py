@@ -1,0 +1,1 @@
+../../../generator/csv_rows.py

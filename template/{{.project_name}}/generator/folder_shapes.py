@@ -1,0 +1,1 @@
+../../../generator/folder_shapes.py

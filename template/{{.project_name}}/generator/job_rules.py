@@ -1,0 +1,1 @@
+../../../generator/job_rules.py

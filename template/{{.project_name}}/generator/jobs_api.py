@@ -1,0 +1,1 @@
+../../../generator/jobs_api.py

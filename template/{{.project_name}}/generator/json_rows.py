@@ -1,0 +1,1 @@
+../../../generator/json_rows.py

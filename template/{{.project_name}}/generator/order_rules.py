@@ -1,0 +1,1 @@
+../../../generator/order_rules.py

@@ -1,0 +1,1 @@
+../../../generator/plain_yaml.py

@@ -1,0 +1,1 @@
+../../../generator/proposal_text.py

@@ -1,0 +1,1 @@
+../../../generator/raw_row.py

@@ -1,0 +1,1 @@
+../../../generator/reference_rules.py

@@ -1,0 +1,1 @@
+../../../generator/row_rules.py

@@ -1,0 +1,1 @@
+../../../generator/runner_rules.py

@@ -1,0 +1,1 @@
+../../../generator/strict_yaml.py

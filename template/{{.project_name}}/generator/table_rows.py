@@ -1,0 +1,1 @@
+../../../generator/table_rows.py

@@ -1,0 +1,1 @@
+../../../generator/table_rules.py

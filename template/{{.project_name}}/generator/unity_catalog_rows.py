@@ -1,0 +1,1 @@
+../../../generator/unity_catalog_rows.py

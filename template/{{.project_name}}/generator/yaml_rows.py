@@ -1,0 +1,1 @@
+../../../generator/yaml_rows.py

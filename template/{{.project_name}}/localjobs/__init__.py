@@ -1,0 +1,1 @@
+../../../localjobs/__init__.py

@@ -1,0 +1,1 @@
+../../../localjobs/__main__.py

@@ -1,0 +1,1 @@
+../../../localjobs/references.py

@@ -1,0 +1,1 @@
+../../../localjobs/spark_home.py

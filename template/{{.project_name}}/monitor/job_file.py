@@ -1,0 +1,1 @@
+../../../monitor/job_file.py

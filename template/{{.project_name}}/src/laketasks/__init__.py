@@ -1,0 +1,1 @@
+../../../../src/laketasks/__init__.py

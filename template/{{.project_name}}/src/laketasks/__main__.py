@@ -1,0 +1,1 @@
+../../../../src/laketasks/__main__.py

@@ -1,0 +1,1 @@
+../../../../src/laketasks/change_feed.py

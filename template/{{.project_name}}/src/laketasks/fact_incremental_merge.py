@@ -1,0 +1,1 @@
+../../../../src/laketasks/fact_incremental_merge.py

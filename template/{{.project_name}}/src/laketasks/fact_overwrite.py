@@ -1,0 +1,1 @@
+../../../../src/laketasks/fact_overwrite.py

@@ -1,0 +1,1 @@
+../../../../src/laketasks/scd2.py

@@ -1,0 +1,1 @@
+../../../../src/laketasks/unknown_member.py

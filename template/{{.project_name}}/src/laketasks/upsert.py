@@ -1,0 +1,1 @@
+../../../../src/laketasks/upsert.py
