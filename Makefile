@@ -6,7 +6,7 @@ DEMO := .demo
 SPARK_TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo generate check run test test-spark oracles crashes mutations lint bench bench-generator bench-loaders clean
+.PHONY: help demo generate check run test test-spark test-cli oracles crashes mutations lint bench bench-generator bench-loaders clean
 
 help:      ## this list
 	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,9 +19,11 @@ check: .venv/run.stamp     ## fail when resources/ is not what generate would wr
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
 test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles, the crashes and most mutations
-	@$(RUN) -m pytest -m "not spark and not oracle and not crash and not mutation"
+	@$(RUN) -m pytest -m "not spark and not oracle and not crash and not mutation and not cli"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
+test-cli: .venv/test.stamp  ## deploy, run and destroy by the `databricks` on the PATH, on a workspace of this machine
+	@$(RUN) -m pytest -m cli tests/workspace
 oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders beside dbt, SQLMesh and AUTO CDC (docs/oracles.md)
 	@.venv-oracles/bin/python -m pytest -m oracle tests/oracles
 crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.md)

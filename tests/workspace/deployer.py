@@ -1,4 +1,4 @@
-"""A deployment by databricks-sdk, for machines without the CLI: the bundle resolved and uploaded as `bundle deploy` does.
+"""A deployment by databricks-sdk, for machines without the CLI: the bundle resolved and uploaded as the CLI does.
 
 Of the files it uploads those that `sync.include` names, which are what the tasks read.
 """
@@ -6,7 +6,9 @@ Of the files it uploads those that `sync.include` names, which are what the task
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import io
 import json
 import re
 import subprocess
@@ -193,18 +195,14 @@ def _upload_wheel(client: WorkspaceClient, project: Path, artifact: Mapping[str,
     (built,) = (project / "dist").glob("*.whl")
     name, content = _stamped(built) if artifact.get("dynamic_version") else (built.name, built.read_bytes())
     folder = f"{root}/artifacts/.internal"
-    try:
+    with contextlib.suppress(NotFound):
         client.workspace.delete(folder, recursive=True)
-    except NotFound:
-        pass
     _upload(client, f"{folder}/{name}", content)
     return f"{folder}/{name}"
 
 
 def _stamped(wheel: Path) -> tuple[str, bytes]:
     """`dynamic_version`: the wheel with the time of its build behind the version, in its name and in its metadata."""
-    import io
-
     distribution, version, *tags = wheel.name.split("-")
     stamped = f"{version}+{wheel.stat().st_mtime_ns}"
     old, new = f"{distribution}-{version}.dist-info/", f"{distribution}-{stamped}.dist-info/"

@@ -14,6 +14,7 @@ import deltalake
 import pyarrow as pa
 import yaml
 
+from example.delta import read_table
 from tests.journeys.project import row
 
 ROOT = Path(__file__).parents[2]
@@ -55,9 +56,7 @@ class Project:
         path.write_text(text.replace(old, new), encoding="utf-8")
 
     def rows(self, table: str, catalog: str = "dev_silver", schema: str = "s") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (
-            deltalake.DeltaTable(str(self.lake / catalog / schema / table)).to_pyarrow_table().to_pylist()
-        )
+        found: list[dict[str, Any]] = read_table(self.lake / catalog / schema / table).to_pylist()
         return found
 
 
@@ -67,9 +66,14 @@ def new_project(folder: Path, lake: Path) -> Project:
     for name in _COPIED:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for pattern in yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))["sync"]["exclude"]:
+        if (ROOT / pattern.partition("/")[0]).is_dir() and not pattern.startswith((".", "dist")):
+            (folder / pattern.partition("/")[0]).mkdir(exist_ok=True)
+            (folder / pattern.partition("/")[0] / "note.txt").write_text("stays at home", encoding="utf-8")
     (folder / "bundle" / "sql" / "sold.sql").write_text(_SQL, encoding="utf-8")
     for table, rows in BRONZE.items():
         deltalake.write_deltalake(str(lake / "dev_bronze" / "b" / table), rows)
     project = Project(folder, lake)
+    project.change("bundle/settings.yml", "min_retry_interval_millis: 10000", "min_retry_interval_millis: 0")
     project.write_rows(ROWS)
     return project

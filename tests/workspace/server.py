@@ -258,6 +258,7 @@ def workspace(folder: Path) -> Iterator[Workspace]:
                 "Content-Type", "application/octet-stream" if isinstance(said, bytes) else "application/json"
             )
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("X-Databricks-Org-Id", "1")
             self.end_headers()
             self.wfile.write(content)
 

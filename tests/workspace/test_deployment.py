@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import DatabricksError, InvalidParameterValue, Unauthenticated
+from databricks.sdk.errors import DatabricksError, NotFound, Unauthenticated
 from databricks.sdk.service.jobs import Run, RunResultState
 
 from tests.generator.loopback import log_in, minilake
@@ -148,7 +148,7 @@ def test_production_is_named_owned_and_placed_as_the_bundle_says(team: Team, fir
     assert made.root.endswith("/.bundle/laketasks/prod")
     assert "dev_" not in str([task["python_wheel_task"] for task in settings["tasks"]])
     destroy(team.client, made)
-    with pytest.raises(InvalidParameterValue, match="does not exist"):
+    with pytest.raises(NotFound, match="does not exist"):
         team.client.jobs.get(made.jobs[LAYER])
     assert not team.there.files.local(made.root).exists()
     assert team.there.files.local(first.root).exists()
@@ -196,6 +196,7 @@ def test_another_workspace_takes_the_same_deployment(
         assert settings.environments[0].spec.dependencies == [made.wheel]
         assert client.workspace.get_status(made.wheel).size
         again = deploy(client, team.project.folder, "dev")
-        assert (again.created, again.changed) == ([], [LAYER])
+        assert (again.created, again.jobs) == ([], made.jobs)
+        assert (again.changed == []) == (again.wheel == made.wheel)
         destroy(client, again)
         assert not list(client.jobs.list())
