@@ -179,7 +179,7 @@ class Workspace:
         address = urlsplit(target)
         query = {name: values[-1] for name, values in parse_qs(address.query).items()}
         if address.path == "/.well-known/databricks-config":
-            return 404, {}
+            return 200, {"oidc_endpoint": f"{self.url}/oidc", "workspace_id": "1"}
         self.asked.append(f"{method} {address.path}")
         if token != f"Bearer {TOKEN}":
             return 401, {

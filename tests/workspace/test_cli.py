@@ -1,4 +1,4 @@
-"""The bundle's way through a workspace by the Databricks CLI: validate, plan, deploy, summary, run, a change, destroy."""
+"""The bundle's life in a workspace by the Databricks CLI: validate, plan, deploy, summary, run, a change, destroy."""
 
 from __future__ import annotations
 
