@@ -18,7 +18,7 @@ check: .venv/run.stamp     ## fail when resources/ is not what generate would wr
 	@$(RUN) -m generator check
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles, the crashes and most mutations
+test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, by the CLI, the oracles, the crashes and most mutations
 	@$(RUN) -m pytest -m "not spark and not oracle and not crash and not mutation and not cli"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
