@@ -4,16 +4,18 @@ JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 SPARK_TESTS := tests
 
-.PHONY: demo run test test-spark oracles crashes kills mutations lint template bench bench-generator bench-loaders clean
+.PHONY: demo run test test-spark test-cli oracles crashes kills mutations lint template bench bench-generator bench-loaders clean
 
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, the oracles, and what kills, sleeps or mutates for minutes
-	@$(RUN) -m pytest -m "not spark and not oracle and not crash and not kill and not mutation and not truth"
+test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, by the CLI, the oracles, and what kills, sleeps or mutates for minutes
+	@$(RUN) -m pytest -m "not spark and not cli and not oracle and not crash and not kill and not mutation and not truth"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
+test-cli: .venv/test.stamp  ## deploy, run and destroy by the `databricks` on the PATH, on a workspace of this machine
+	@$(RUN) -m pytest -m cli tests/workspace
 oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders beside dbt, SQLMesh and AUTO CDC (docs/oracles.md)
 	@.venv-oracles/bin/python -m pytest -m oracle tests/oracles
 crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.md)
