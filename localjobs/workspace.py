@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,11 @@ def _take(lock: int, workspace: Path, *, queued: bool) -> None:
         if not queued:
             problem = f"{busy}; its job has queue.enabled: false: wait for it or take another --workspace"
             raise ProblemsError([problem]) from None
+        # As while a run goes on, Ctrl-C is heard even where a shell started this in the background.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stderr.write(f"QUEUED: {busy}\n")
         fcntl.flock(lock, fcntl.LOCK_EX)
+        signal.signal(signal.SIGINT, before)
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
 
