@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localjobs.bundle import Bundle, read_job_document, runnable_part
 from localjobs.graph import order_problems
-from localjobs.job import Job, JobTask, NotebookTask, PythonTask, Task, read_job, unsupported
+from localjobs.job import EachTask, Job, JobTask, NotebookTask, PythonTask, Task, read_job, unsupported
 from localjobs.problem import ProblemsError
 from localjobs.references import RunValues, checked, child_of, with_parameters
 
@@ -60,6 +60,8 @@ def _with_files(job: Job, folder: Path) -> tuple[Job, list[str]]:
             return replace(task, body=replace(body, notebook_path=found(task, body.notebook_path)))
         if isinstance(body, PythonTask):
             return replace(task, body=replace(body, python_file=found(task, body.python_file)))
+        if isinstance(body, EachTask):
+            return replace(task, body=replace(body, task=with_file(body.task)))
         return task
 
     return replace(job, tasks=tuple(with_file(task) for task in job.tasks)), problems

@@ -25,6 +25,7 @@ _BODY_FIELDS = {
     "run_job_task": ("job_id", "job_parameters"),
     "notebook_task": ("notebook_path", "base_parameters", "source", "warehouse_id"),
     "spark_python_task": ("python_file", "parameters", "source"),
+    "for_each_task": ("inputs", "concurrency", "task"),
 }
 
 
@@ -80,6 +81,15 @@ class PythonTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EachTask:
+    """A task for each element of a JSON array, `concurrency` of them at once; their order means nothing."""
+
+    inputs: str
+    task: Task
+    concurrency: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTask:
     """A task of a type that does not run here; a job may hold one as long as it is not selected."""
 
@@ -91,7 +101,7 @@ class Task:
     """One task. `timeout_seconds` 0 is none; `max_retries` -1 is without end."""
 
     task_key: str
-    body: WheelTask | NotebookTask | PythonTask | ConditionTask | JobTask | OtherTask
+    body: WheelTask | NotebookTask | PythonTask | ConditionTask | JobTask | EachTask | OtherTask
     depends_on: tuple[Dependency, ...] = ()
     run_if: str = "ALL_SUCCESS"
     timeout_seconds: int = 0
@@ -186,7 +196,7 @@ def _task(number: int, entry: object, problems: list[str]) -> Task:
 
 
 ProcessBody = WheelTask | NotebookTask | PythonTask
-Body = ProcessBody | ConditionTask | JobTask | OtherTask
+Body = ProcessBody | ConditionTask | JobTask | EachTask | OtherTask
 
 
 def _body(entry: Mapping[str, Any], place: str, problems: list[str]) -> Body:
@@ -258,6 +268,17 @@ def _python(body: Mapping[str, Any], place: str, problems: list[str]) -> PythonT
     return PythonTask(python_file=_required(body, "python_file", place, problems), parameters=parameters)
 
 
+def _each(body: Mapping[str, Any], place: str, problems: list[str]) -> EachTask | OtherTask:
+    task = _task(1, body.get("task"), problems)
+    if not isinstance(task.body, ProcessBody):
+        return OtherTask(kind="for_each_task of what is no wheel, notebook or Python file")
+    return EachTask(
+        inputs=_required(body, "inputs", place, problems),
+        task=task,
+        concurrency=_whole({"concurrency": 1, **body}, "concurrency", place, problems, lowest=1),
+    )
+
+
 def _from_workspace(body: Mapping[str, Any], place: str, problems: list[str]) -> None:
     if body.get("source") not in (None, "WORKSPACE"):
         problems.append(f"{place} source: only files beside the job run here, found {body['source']!r}")
@@ -269,6 +290,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], str, list[str]], Body]] = {
     "run_job_task": _run_job,
     "notebook_task": _notebook,
     "spark_python_task": _python,
+    "for_each_task": _each,
 }
 
 

@@ -89,6 +89,19 @@ def left(seen: Overview) -> str:
     return f", about {duration(seen.left)} left" if seen.left else ""
 
 
+class Quiet:
+    """Shows nothing: what goes on is part of a task that is shown."""
+
+    def ended(self, run: TaskRun) -> None:
+        pass
+
+    def retries(self, run: TaskRun, result: str, wait: float) -> None:
+        pass
+
+    def tick(self, runs: Collection[TaskRun], now: float) -> None:
+        pass
+
+
 class Lines:
     """One line for each task that ended, and one now and then while nothing does."""
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, PythonTask, Task, WheelTask
+from localjobs.job import ConditionTask, EachTask, Job, JobTask, NotebookTask, PythonTask, Task, WheelTask
 from localjobs.repair import Element, Past
 
 _WRITING_SHARE = 20  # a large record may take this part of a run's time: one twentieth
@@ -53,8 +53,8 @@ class TaskRun:
         return (self.end_time - self.start_time) / 1000 if self.start_time and self.end_time else 0.0
 
     def document(self) -> dict[str, Any]:
-        """One element of `tasks` in `runs/get`; additions of ours are `output_path`, `cpu_seconds` and what
-        `runs/get-output` would say of a `run_job_task`.
+        """One element of `tasks` in `runs/get`; additions of ours are `output_path`, `cpu_seconds`, what
+        `runs/get-output` would say of a `run_job_task`, and the run that holds the iterations of a `for_each_task`.
         """
         task = self.task
         return {
@@ -79,6 +79,10 @@ class TaskRun:
         if isinstance(body, JobTask):
             output = {"run_job_output": {"run_id": self.child_run_id}} if self.child_run_id else {}
             return {"run_job_task": {"job_id": body.job_id, "job_parameters": dict(body.job_parameters)}, **output}
+        if isinstance(body, EachTask):
+            output = {"for_each_output": {"run_id": self.child_run_id}} if self.child_run_id else {}
+            told = {"inputs": body.inputs, "concurrency": body.concurrency, "task": {"task_key": body.task.task_key}}
+            return {"for_each_task": told, **output}
         log = {"output_path": f"{self.task.task_key}.log"} if self.start_time else {}
         if isinstance(body, NotebookTask):
             named = {"base_parameters": dict(body.base_parameters)} if body.base_parameters else {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from laketasks.spec import did_you_mean
-from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, PythonTask, Task, WheelTask
+from localjobs.job import ConditionTask, EachTask, Job, JobTask, NotebookTask, PythonTask, Task, WheelTask
 
 _REFERENCE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _NAMESPACES = ("job", "task", "tasks")
@@ -78,7 +78,8 @@ def child_of(job: Job, task: Task, parameters: Mapping[str, str]) -> Job:
 def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
     """The task with its references replaced, and what is wrong with them.
 
-    A wrong name inside a known namespace is a problem, one outside of all stays as it stands.
+    A wrong name inside a known namespace is a problem, one outside of all stays as it stands. Of a for_each_task the
+    inputs are filled; its iterations are when they start.
     """
     problems: list[str] = []
 
@@ -94,6 +95,9 @@ def fill(task: Task, names: Mapping[str, str]) -> tuple[Task, list[str]]:
         ), problems
     if isinstance(body, PythonTask):
         return replace(task, body=replace(body, parameters=tuple(map(text, body.parameters)))), problems
+    if isinstance(body, EachTask):
+        problems += [f"{body.task.task_key}: {problem}" for problem in fill(body.task, names)[1]]
+        return replace(task, body=replace(body, inputs=text(body.inputs))), problems
     if isinstance(body, ConditionTask):
         return replace(task, body=replace(body, left=text(body.left), right=text(body.right))), problems
     if not isinstance(body, WheelTask):

@@ -1,7 +1,7 @@
 """One run of a job: starts what may start, stops what takes too long, repeats what may be repeated, notes it all.
 
-A task that runs another job has a run of that, its child. One loop, the root's, drives the whole tree: processes, the
-number of tasks at once and what the person sees are the root's too.
+A task that runs another job has a run of that, its child; so has one that runs a task for each of its inputs. One loop,
+the root's, drives the whole tree: processes, the number of tasks at once and what the person sees are the root's too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,9 +22,10 @@ from typing import Any
 from localjobs.condition import outcome
 from localjobs.engine import Renewable
 from localjobs.graph import Order
-from localjobs.job import ConditionTask, Job, JobTask, NotebookTask, ProcessBody, PythonTask, Task, WheelTask
+from localjobs.iterations import iterations
+from localjobs.job import ConditionTask, EachTask, Job, JobTask, NotebookTask, ProcessBody, PythonTask, Task, WheelTask
 from localjobs.processes import Ended, Processes
-from localjobs.progress import Progress
+from localjobs.progress import Progress, Quiet
 from localjobs.record import RunRecord, TaskRun
 from localjobs.references import RunValues, child_of, fill, task_names, with_parameters
 from localjobs.runif import RUN, SUCCEEDED, run_result
@@ -57,7 +59,11 @@ class _Child:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run in progress. `execute` returns its result; the record says the rest."""
+    """A run in progress. `execute` returns its result; the record says the rest.
+
+    Of the iterations of a for_each_task: `inputs` are what `{{input}}` references name, by task key, `most` how many
+    run at once.
+    """
 
     record: RunRecord
     values: RunValues
@@ -66,6 +72,8 @@ class Run:
     progress: Progress
     max_parallel: int
     workspace: Path
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    most: int = sys.maxsize
     _order: Order = field(init=False)
     _deadline: float = field(init=False)
     _unstarted: dict[str, list[TaskRun]] = field(init=False)  # the tasks of children, until those start
@@ -224,6 +232,8 @@ class Run:
 
     def _start_ready(self, room: int) -> int:
         """Start tasks that are ready, also those of children, while there is room; what is left of it."""
+        held_back = max(0, room - max(0, self.most - self._busy))
+        room -= held_back
         now = time.monotonic()
         for key in [key for key, at in self._retries.items() if at <= now]:
             del self._retries[key]
@@ -236,7 +246,7 @@ class Run:
             room -= len(self._attempts) - before
         for child in self._working():
             room = child._start_ready(room)
-        return room
+        return room + held_back
 
     # --- one attempt ---
 
@@ -244,7 +254,7 @@ class Run:
         run.life_cycle_state, run.start_time, run.end_time = "RUNNING", _milliseconds(), 0
         self.record.touch(run.task.task_key)
         names = task_names(run.task, run.run_id, run.attempt_number + 1, self._order.results)
-        task, problems = fill(run.task, self.values.names() | names)
+        task, problems = fill(run.task, {**self.values.names(), **names, **self.inputs.get(run.task.task_key, {})})
         run.filled = task
         if problems:
             self._end_task(run, "FAILED", "; ".join(problems))
@@ -254,6 +264,8 @@ class Run:
             self._start_process(run, task.body)
         elif isinstance(task.body, JobTask):
             self._start_child(run, task)
+        elif isinstance(task.body, EachTask):
+            self._start_each(run, task.body, names)
 
     def _decide(self, run: TaskRun, condition: ConditionTask) -> None:
         try:
@@ -297,6 +309,39 @@ class Run:
             workspace=self.workspace,
         )
         self._children[key] = _Child(run=child, deadline=_after(task.timeout_seconds))
+        child._begin()
+
+    def _start_each(self, run: TaskRun, body: EachTask, names: Mapping[str, str]) -> None:
+        """Start the iterations as a run of their own, which is the same run to their references."""
+        try:
+            each = iterations(body)
+        except ValueError as error:
+            self._end_task(run, "FAILED", str(error))
+            return
+        if not each:
+            self._end_task(run, "SUCCESS", "no inputs")
+            return
+        start, own = datetime.now(timezone.utc), self.record.job
+        tasks = tuple(task for task, _ in each.values())
+        job = Job(key=own.key, name=f"{own.name}: {run.task.task_key}", tasks=tasks, parameters=own.parameters)
+        run_id, folder = new_run_folder(self.workspace, start)
+        record = RunRecord(
+            file=folder / self.record.file.name, run_id=run_id, job_id=job.id, job=job, start=start, parent=run.run_id
+        )
+        run.child_run_id, self.record.children[run.task.task_key] = run_id, record
+        before = {name: value for name, value in names.items() if name.startswith("tasks.")}
+        child = Run(
+            record=record,
+            values=self.values,
+            engine=self.engine,
+            processes=self.processes,
+            progress=Quiet(),
+            max_parallel=self.max_parallel,
+            workspace=self.workspace,
+            inputs={key: {**before, **named} for key, (_, named) in each.items()},
+            most=body.concurrency,
+        )
+        self._children[run.task.task_key] = _Child(run=child, deadline=_after(run.task.timeout_seconds))
         child._begin()
 
     def _log(self, run: TaskRun) -> Path:

@@ -20,7 +20,7 @@ from localjobs.engine import Engine, Renewable, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
 from localjobs.estimate import earlier, estimate
 from localjobs.graph import select
-from localjobs.job import Job, WheelTask
+from localjobs.job import EachTask, Job, WheelTask
 from localjobs.problem import ProblemsError, UsageError
 from localjobs.processes import Processes, fork_server
 from localjobs.progress import Lines, Picture, Progress
@@ -116,7 +116,8 @@ def _plan(request: Request, begin: datetime) -> _Plan:
     clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
         raise ProblemsError([*problems, *more, *clashes])
-    entry_points = {(t.body.package_name, t.body.entry_point) for t in tasks if isinstance(t.body, WheelTask)}
+    bodies = [task.body.task.body if isinstance(task.body, EachTask) else task.body for task in tasks]
+    entry_points = {(body.package_name, body.entry_point) for body in bodies if isinstance(body, WheelTask)}
     return _Plan(job=job, defaults=defaults, values=values, names=names, entry_points=tuple(sorted(entry_points)))
 
 

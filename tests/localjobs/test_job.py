@@ -70,6 +70,6 @@ def test_a_type_that_does_not_run_here_is_named() -> None:
     assert problems == []
     assert job is not None
     assert job.tasks[0].body == OtherTask(kind="sql_task")
-    runs = "python_wheel_task, condition_task, run_job_task, notebook_task, spark_python_task"
+    runs = "python_wheel_task, condition_task, run_job_task, notebook_task, spark_python_task, for_each_task"
     rest = f"does not run here ({runs} do); choose others with --only"
     assert unsupported(job) == [f"task a: sql_task {rest}", f"task b: a task without a type {rest}"]
