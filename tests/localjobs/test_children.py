@@ -183,7 +183,7 @@ def test_what_is_wrong_with_a_child_is_said_before_anything_runs(family: Family)
     family.write(run_job("a", "round"))
     family.write_child("round", run_job("b", "little"))
     assert said() == ["round.job.yml: task b: these jobs run each other without end: little -> round -> little"]
-    runs = "python_wheel_task, condition_task, run_job_task, notebook_task, spark_python_task"
+    runs = "python_wheel_task, condition_task, run_job_task, notebook_task, spark_python_task, for_each_task"
     family.write(run_job("a", "one", job_parameters={"regoin": "x"}), run_job("b", "one"))
     family.write_child("one", run_job("c", "two"), {"task_key": "n", "sql_task": {"file": {"path": "x"}}})
     family.write_child("two", run_job("d", "three"))
