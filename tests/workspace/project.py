@@ -19,7 +19,15 @@ from tests.journeys.project import row
 
 ROOT = Path(__file__).parents[2]
 LAYER = "bronze_to_silver"
-_COPIED = ("pyproject.toml", "README.md", "LICENSE", "databricks.yml", ".gitignore", "bundle/settings.yml")
+_COPIED = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "databricks.yml",
+    ".gitignore",
+    "bundle/settings.yml",
+    "bundle/execution_table.sql",
+)
 _SQL = "SELECT s.id, s.item, i.name FROM {bronze_catalog}.b.sale s JOIN {silver_catalog}.s.item i ON i.id = s.item"
 ROWS: Mapping[str, dict[str, Any]] = {
     "item": row("item", 1, "scd1", layer=LAYER, business_key_columns=["id"]),

@@ -156,6 +156,9 @@ class Workspace:
     def me(self, _: Asked) -> Any:
         return {"id": "1", "userName": USER, "active": True}
 
+    def warehouses(self, _: Asked) -> Any:
+        return {"warehouses": [{"id": "w1", "name": "Serverless Starter Warehouse", "state": "STOPPED"}]}
+
     def get_permissions(self, asked: Asked) -> Any:
         place = asked.path.partition("/permissions/")[2]
         owner = [{"user_name": USER, "all_permissions": [{"permission_level": "IS_OWNER", "inherited": False}]}]
@@ -203,6 +206,7 @@ _Call = Callable[[Workspace, Asked], Any]
 _JOBS = r"/api/2\.[012]/jobs"
 _CALLS: tuple[tuple[str, str, _Call], ...] = (
     ("GET", "/api/2.0/preview/scim/v2/Me", Workspace.me),
+    ("GET", "/api/2.0/sql/warehouses", Workspace.warehouses),
     ("GET", "/api/2.0/workspace/get-status", Workspace.get_status),
     ("POST", "/api/2.0/workspace/mkdirs", Workspace.mkdirs),
     ("GET", "/api/2.0/workspace/export", Workspace.export),
