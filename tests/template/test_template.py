@@ -98,7 +98,7 @@ def test_it_builds_the_wheel_that_its_tasks_name(tmp_path: Path) -> None:
     project = instantiate(tmp_path, answers())
     build = read(project / "databricks.yml")["artifacts"]["default"]["build"].replace("python3", sys.executable, 1)
     subprocess.run(build, shell=True, cwd=project, check=True, capture_output=True)
-    (wheel,) = (project / "dist").iterdir()
+    (wheel,) = (project / "dist").glob("*.whl")
     assert wheel.name.startswith("laketasks-")
     assert run(project, "generator", "generate").returncode == 0
     environment = read(project / "resources/bronze_to_silver.job.yml")["resources"]["jobs"]["bronze_to_silver"][
