@@ -112,7 +112,7 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
             time.sleep(random.uniform(0.2, 0.6) * planned)  # noqa: S311
     raise ConflictError(
         f"{spec.target_table}: source or target changed during each of {_PLANS} plans; nothing of this load was "
-        "written. See who else writes to them at this hour"
+        f"written. See who else writes to them at this hour{f'; the last: {conflict}' if conflict else ''}"
     ) from conflict
 
 

@@ -32,6 +32,7 @@ _SETTLED = ("unchanged", "gone")  # fates of rows that need no work and are not 
 
 _CONFLICT = re.compile(
     r"concurrent\w*exception|DELTA_CONCURRENT|DELTA_METADATA_CHANGED|commit conflict|conflicting commit"
+    r"|DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"  # another load is making the same table
     rf"|missing commit file|failed to commit transaction|already exists|not active in Delta snapshot|{WRITTEN_SINCE}",
     re.IGNORECASE,
 )
