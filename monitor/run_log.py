@@ -90,11 +90,11 @@ def query(table: str, micros: Callable[[str], str], run_ids: Iterable[int], targ
 
 
 def newest(table: str, micros: Callable[[str], str], most: int) -> str:
-    """The newest loads of every table, so many of each, the oldest first."""
+    """The newest loads of every table, so many of each, the oldest first; a dry run is none."""
     times = ", ".join(f"{micros(name)} AS {name}" for name in _TIMES)
     place = "row_number() OVER (PARTITION BY target ORDER BY ended_at DESC) AS place"
     names = ", ".join((*_PLAIN, *_OTHERS))
-    wanted = f"SELECT {names}, {times}, '' AS error, {place} FROM {table}"
+    wanted = f"SELECT {names}, {times}, '' AS error, {place} FROM {table} WHERE status <> 'DRY_RUN'"
     return f"SELECT {names}, {', '.join(_TIMES)}, error FROM ({wanted}) AS t WHERE place <= {most} ORDER BY ended_at"
 
 

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from laketasks.counts import DRY_RUN, FAILED, SUCCESS
 from laketasks.error import LoadError
 from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from laketasks.summary import Record, TaskState, states_of
@@ -69,11 +70,16 @@ def load_table(parameters: Mapping[str, str]) -> None:
     try:
         outcome = run_load(spark, spec, context)
     except Exception as error:
-        _log_failure(spark, spec, context, started, error)
-        raise
-    if not context.dry_run:
+        unmade = _awaited(spark, spec, context, error)
+        if not unmade:
+            _log_failure(spark, spec, context, started, error)
+            raise
+        _log(spark, spec, context, started, None, None)
+        lines = [f"{spec.target_table}: not judged, as it reads {', '.join(unmade)}, which this run would make first"]
+    else:
         _log(spark, spec, context, started, outcome, None)
-    for line in _report(spec, context, outcome):
+        lines = _report(spec, context, outcome)
+    for line in lines:
         print(line, flush=True)
 
 
@@ -190,6 +196,14 @@ def _asked(spec: SummarySpec) -> tuple[Record, Callable[[Record], Record]]:
     return jobs.get_run(int(spec.job_run_id)).as_dict(), run_of
 
 
+def _awaited(spark: SparkSession, spec: LoadSpec, context: RunContext, error: BaseException) -> tuple[str, ...]:
+    """The tables for want of which a dry run cannot judge this one; none where it failed for another reason."""
+    from laketasks.dry_run import awaited
+    from laketasks.error import SourceError
+
+    return awaited(spark, spec, context) if context.dry_run and isinstance(error, SourceError) else ()
+
+
 def _report(spec: LoadSpec, context: RunContext, outcome: Outcome) -> list[str]:
     counts = outcome.counts.to_dict()
     said = ", ".join(f"{name} {rows}" for name, rows in counts.items() if rows) or "read 0"
@@ -226,7 +240,7 @@ def _log(
         target=spec.target_table,
         execution_pipeline=spec.execution_pipeline,
         src_system=spec.src_system,
-        status="SUCCESS" if error is None else "FAILED",
+        status=DRY_RUN if context.dry_run else SUCCESS if error is None else FAILED,
         attempt=context.attempt,
         started_at=started,
         ended_at=datetime.now(timezone.utc),

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from laketasks.counts import Counts
+from laketasks.counts import SUCCESS, Counts
 from laketasks.error import LoadError
 from laketasks.sql import micros, quote_table, text
 
@@ -107,7 +107,7 @@ def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None
     try:
         rows = spark.sql(
             f"SELECT {columns}, {times} FROM {quote_table(name)} "
-            f"WHERE target = {text(target)} AND status = 'SUCCESS' ORDER BY ended_at DESC LIMIT 1"
+            f"WHERE target = {text(target)} AND status = '{SUCCESS}' ORDER BY ended_at DESC LIMIT 1"
         ).collect()
     except PySparkException as error:
         raise LoadError(

@@ -205,10 +205,10 @@ def sort_columns(
 
 def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, tuple[Commit, ...], bool]:
     try:
-        statement, commits, pinned = (
-            (_statement(spec, context), (), False) if spec.sql_file_path else _pinned(spark, spec.source_table)
+        select, commits, pinned = (
+            (statement(spec, context), (), False) if spec.sql_file_path else _pinned(spark, spec.source_table)
         )
-        frame = spark.sql(statement)
+        frame = spark.sql(select)
         frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
         return frame, commits, pinned
     except PySparkException as error:
@@ -216,7 +216,8 @@ def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[Dat
         raise SourceError(f"cannot read {place}: {error}") from error
 
 
-def _statement(spec: LoadSpec, context: RunContext) -> str:
+def statement(spec: LoadSpec, context: RunContext) -> str:
+    """The SELECT of the row's SQL file, its catalogs filled in; raises SourceError where it cannot be had."""
     path = spec.sql_file_path
     try:
         return fill_catalogs(Path(path).read_text(encoding="utf-8"), context.catalogs)

@@ -23,7 +23,7 @@ CHANGE_SOURCES = ("events", "fivetran_history", "cdf")  # source modes with many
 LOAD_TYPES = ("full", "incremental")
 EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
 FIVETRAN_ID = "_fivetran_id"  # Fivetran's key of a table that has none: a hash of the row
-JOB_PARAMETERS = ("full_refresh", "override_guards", "reconcile", "reload_from")
+JOB_PARAMETERS = ("dry_run", "full_refresh", "override_guards", "reconcile", "reload_from")
 
 _UNITS = ("second", "minute", "hour", "day", "week")
 
@@ -254,8 +254,8 @@ class LoadSpec:
 class RunContext:
     """The run a load belongs to. `attempt` counts from 1; `catalogs` maps bundle variable -> catalog of the target.
 
-    The last four are job parameters, which the Jobs service adds to every task: a comma-separated list of
-    task keys or `all`, except `reload_from`, a timestamp.
+    The last five are job parameters, which the Jobs service adds to every task: a comma-separated list of task keys or
+    `all`, except `reload_from`, a timestamp, and `dry_run`, which stops every load of the run before its write.
     """
 
     job_run_id: str
@@ -292,6 +292,7 @@ class SummarySpec:
     tables: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     children: dict[str, int] = field(default_factory=dict)
+    dry_run: bool = False
     full_refresh: str = ""
     override_guards: str = ""
     reconcile: str = ""
@@ -449,7 +450,7 @@ def _read_numbers(text: str) -> dict[str, int]:
 
 
 def _read_flag(text: str) -> bool:
-    return _flag({"true": True, "false": False}.get(text.lower(), text))
+    return _flag({"true": True, "false": False, "": False}.get(text.lower(), text))
 
 
 _READERS: dict[str, Callable[[str], object]] = {

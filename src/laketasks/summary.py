@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from laketasks.counts import DRY_RUN
 from laketasks.spec import SummarySpec
 
 RUN_SUMMARY = "run_summary"
@@ -114,6 +115,7 @@ def summarize(
         *wrong_names,
         *(_failure(state, logged.get(state.task_key)) for state in failed),
         *([_waiting(skipped)] if skipped else []),
+        _not_judged(known, logged),
         *([_left_out(spec)] if spec.skipped else []),
         _table(known, logged),
     ]
@@ -121,10 +123,7 @@ def summarize(
 
 
 def _states_from_log(logged: Mapping[str, Mapping[str, object]]) -> list[TaskState]:
-    return [
-        TaskState(task_key=key, result="SUCCESS" if row["status"] == "SUCCESS" else "FAILED")
-        for key, row in logged.items()
-    ]
+    return [TaskState(task_key=key, result="FAILED" if row["error"] else "SUCCESS") for key, row in logged.items()]
 
 
 def _unknown_names(spec: SummarySpec, states: Sequence[TaskState] | None) -> list[str]:
@@ -151,7 +150,8 @@ def _headline(
     total, lost, unrun = _tables(known), _tables(failed), _tables(skipped)
     good = total - lost - unrun
     bad = lost + absent
-    verdict = f"{bad} of {total + absent} tables FAILED" if bad else f"all {good} tables loaded" if not skipped else ""
+    done = "looked at, nothing written" if spec.dry_run else "loaded"
+    verdict = f"{bad} of {total + absent} tables FAILED" if bad else f"all {good} tables {done}" if not skipped else ""
     names = (
         ": " + ", ".join(state.task_key for state in failed[:10]) + (" ..." if len(failed) > 10 else "")
         if failed
@@ -161,7 +161,7 @@ def _headline(
     left = f", left out {len(spec.skipped)}" if spec.skipped else ""
     return (
         f"{verdict or f'{unrun} tables were not loaded'}{names}\n"
-        f"run {spec.job_run_id}: processed {total}, successful {good}, failed {lost}, "
+        f"{'dry run' if spec.dry_run else 'run'} {spec.job_run_id}: processed {total}, successful {good}, failed {lost}, "
         f"skipped {unrun}{left}{took}"
     )
 
@@ -175,7 +175,7 @@ def _span(rows: Sequence[Mapping[str, object]]) -> float:
 
 
 def _failure(state: TaskState, row: Mapping[str, object] | None) -> str:
-    if row is None or row["status"] == "SUCCESS":
+    if row is None or not row["error"]:
         return (
             f"{state.result}  {state.task_key}\n{_indented(state.message or 'no message, and no row in the run log')}"
         )
@@ -189,6 +189,14 @@ def _waiting(skipped: Sequence[TaskState]) -> str:
     many = {state.task_key: f" ({state.tables} tables)" for state in skipped if state.tables > 1}
     lines = [f"  {state.task_key}: {state.result}{many.get(state.task_key, '')}" for state in skipped]
     return "Not run, because of what came before:\n" + "\n".join(lines)
+
+
+def _not_judged(known: Sequence[TaskState], logged: Mapping[str, Mapping[str, object]]) -> str:
+    """The tables of a dry run that read what this run would make first: they have no counts and no error."""
+    rows = ((state.task_key, logged.get(state.task_key)) for state in known)
+    keys = [k for k, row in rows if row and row["status"] == DRY_RUN and row["read"] is None and not row["error"]]
+    said = "Not judged, as they read tables that this run would make first (their output names them)"
+    return "\n".join([f"{said}:", *(f"  {key}" for key in keys)]) if keys else ""
 
 
 def _left_out(spec: SummarySpec) -> str:

@@ -58,6 +58,7 @@ def test_the_job_has_one_run_at_a_time_unless_told_otherwise(tmp_path: Path) -> 
     made_job = job(tmp_path)
     assert (made_job["max_concurrent_runs"], made_job["queue"]) == (1, {"enabled": True})
     assert [parameter["name"] for parameter in made_job["parameters"]] == [
+        "dry_run",
         "full_refresh",
         "override_guards",
         "reconcile",

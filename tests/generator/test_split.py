@@ -119,6 +119,7 @@ def test_what_parent_and_children_say(tmp_path: Path) -> None:
         "run_job_task": {
             "job_id": "${resources.jobs.bronze_to_silver__order_1_2.id}",
             "job_parameters": {
+                "dry_run": "{{job.parameters.dry_run}}",
                 "full_refresh": "{{job.parameters.full_refresh}}",
                 "override_guards": "{{job.parameters.override_guards}}",
                 "reconcile": "{{job.parameters.reconcile}}",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from laketasks.__main__ import main
-from laketasks.entry import RUN_RECORD, RunFailed, summarize_run
+from laketasks.entry import RUN_RECORD, RunFailed, load_table, summarize_run
+from laketasks.error import SourceError
 from tests.laketasks.warehouse import Warehouse
 
 AB = "id bigint, a string"
@@ -64,7 +65,30 @@ def test_a_dry_run_counts_names_keys_and_writes_nothing(warehouse: Warehouse, ca
     assert "new 9, rows_inserted 9; dry run, nothing written" in said
     assert "new (id): (0,), (1,), (2,), (3,), (4,)\n" in said
     assert not warehouse.spark.catalog.tableExists(warehouse.target)
-    assert warehouse.spark.table(warehouse.run_log).isEmpty()
+    (logged,) = warehouse.spark.table(warehouse.run_log).collect()
+    assert (logged["status"], logged["new"], logged["error"]) == ("DRY_RUN", 9, None)
+    warehouse.load("scd1")  # what the dry run logged is no load to go on from
+    assert warehouse.spark.table(warehouse.target).count() == 9
+
+
+def test_a_dry_run_tells_what_is_missing_from_what_it_would_make_itself(warehouse: Warehouse, capsys: Any) -> None:
+    warehouse.source(AB, (1, "a"))
+    dry = {**warehouse.parameters("scd1"), "dry_run": "true"}
+    after = {**dry, "source_table": warehouse.target, "target_table": f"{warehouse.target}_after", "task_key": "after"}
+    with pytest.raises(SourceError, match="cannot read"):
+        load_table(after)
+    load_table(dry)
+    load_table(after)
+    load_table({**after, "source_table": after["target_table"], "target_table": f"{warehouse.target}_last"})
+    said = capsys.readouterr().out
+    assert f"not judged, as it reads {warehouse.target}, which this run would make first" in said
+    assert f"not judged, as it reads {warehouse.target}_after, which" in said
+    with pytest.raises(SourceError, match="cannot read"):
+        load_table({**after, "source_table": f"{warehouse.target}_other"})
+    logged = warehouse.spark.table(warehouse.run_log).orderBy("ended_at").collect()
+    assert {row["status"] for row in logged} == {"DRY_RUN"}
+    assert [bool(row["error"]) for row in logged] == [True, False, False, False, True]
+    assert warehouse.leftovers() == []
 
 
 def test_a_refusal_is_a_message_and_exit_code_1(warehouse: Warehouse, capsys: Any) -> None:

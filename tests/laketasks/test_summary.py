@@ -62,6 +62,24 @@ def test_rows_left_out_of_the_job_are_named_but_do_not_fail_it() -> None:
     assert "left out 1" in summary.text
 
 
+def test_a_dry_run_says_that_it_wrote_nothing_and_what_it_could_not_judge() -> None:
+    spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=3, dry_run=True)
+    uncounted = dict.fromkeys((f.name for f in fields(Counts)))
+    rows = [row("a", "DRY_RUN", read=5, new=5), row("b", "DRY_RUN", **uncounted)]
+    summary = summarize(spec, states(a="SUCCESS", b="SUCCESS"), rows)
+    assert not summary.failed
+    assert summary.text.startswith("all 2 tables looked at, nothing written\ndry run 7: processed 2")
+    assert (
+        "Not judged, as they read tables that this run would make first (their output names them):\n  b" in summary.text
+    )
+    failed = row("c", "DRY_RUN", error="SourceError: no such table", **uncounted)
+    summary = summarize(spec, None, [*rows, failed], states_error="no network")
+    assert summary.failed
+    assert summary.text.startswith("1 of 3 tables FAILED: c\n")
+    assert "SourceError: no such table" in summary.text
+    assert "  c\n" not in summary.text.partition("Not judged")[2].partition("\n\n")[0] + "\n"
+
+
 def test_without_states_the_log_judges_and_missing_rows_fail() -> None:
     complete = summarize(SPEC, None, [row("a"), row("b"), row("c")], states_error="no network")
     assert not complete.failed

@@ -127,6 +127,8 @@ def nights() -> list[dict[str, Any]]:
     failed = dict.fromkeys(COUNTS) | {"status": "FAILED", "error_class": "LoadError", "error": "no key\nat all"}
     rows.append(row("calm", NIGHTS - 1, 5, 0, **failed))
     rows.append(row("calm", NIGHTS - 1 + 0.001, 400, 0, **failed, attempt=2))
+    for key in ("slow", "dead", "dry"):  # nobody slept through a dry run: it is no night
+        rows.append(row(key, NIGHTS - 0.5, 900, 70, job_run_id="1", status="DRY_RUN"))
     return rows
 
 

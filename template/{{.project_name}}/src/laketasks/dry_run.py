@@ -1,0 +1,1 @@
+../../../../src/laketasks/dry_run.py
