@@ -161,8 +161,8 @@ def _headline(
     left = f", left out {len(spec.skipped)}" if spec.skipped else ""
     return (
         f"{verdict or f'{unrun} tables were not loaded'}{names}\n"
-        f"{'dry run' if spec.dry_run else 'run'} {spec.job_run_id}: processed {total}, successful {good}, failed {lost}, "
-        f"skipped {unrun}{left}{took}"
+        f"{'dry run' if spec.dry_run else 'run'} {spec.job_run_id}: processed {total}, successful {good}, "
+        f"failed {lost}, skipped {unrun}{left}{took}"
     )
 
 

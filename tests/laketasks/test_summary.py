@@ -64,7 +64,7 @@ def test_rows_left_out_of_the_job_are_named_but_do_not_fail_it() -> None:
 
 def test_a_dry_run_says_that_it_wrote_nothing_and_what_it_could_not_judge() -> None:
     spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=3, dry_run=True)
-    uncounted = dict.fromkeys((f.name for f in fields(Counts)))
+    uncounted = dict.fromkeys(f.name for f in fields(Counts))
     rows = [row("a", "DRY_RUN", read=5, new=5), row("b", "DRY_RUN", **uncounted)]
     summary = summarize(spec, states(a="SUCCESS", b="SUCCESS"), rows)
     assert not summary.failed
