@@ -70,10 +70,11 @@ def earlier(record: RunRecord) -> dict[str, float]:
 
 
 def _seconds(file: Path, job_id: int) -> dict[str, float]:
-    """Of a record that cannot be read, or is another job's, nothing."""
+    """Of a record that cannot be read, is another job's or of a dry run, nothing."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        if document["job_id"] != job_id:
+        dry = {"name": "dry_run", "value": "true"}.items()
+        if document["job_id"] != job_id or any(dry <= told.items() for told in document["job_parameters"]):
             return {}
         ended = [task for task in document["tasks"] if task["state"].get("result_state") == "SUCCESS"]
         return {task["task_key"]: (task["end_time"] - task["start_time"]) / 1000 for task in ended}

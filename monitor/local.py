@@ -132,7 +132,7 @@ def _good(workspace: Path, file: Path, run: Run) -> Run | None:
             read = _read(other, _document(other))
         except ProblemsError:
             continue  # a record that was cut short is no good run
-        if read.job_id == run.job_id and read.state.word == "SUCCESS":
+        if read.job_id == run.job_id and read.state.word == "SUCCESS" and not read.is_dry:
             return read
     return None
 

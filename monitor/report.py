@@ -71,7 +71,8 @@ def report_of(evidence: Evidence) -> Report:
 
 def _verdict(evidence: Evidence, tables: Sequence[TableReport], failed: Sequence[TableReport]) -> str:
     run = evidence.run
-    about = f"{run.layer}, run {run.run_id}"
+    about = f"{run.layer}, {'dry run' if run.is_dry else 'run'} {run.run_id}"
+    done = "looked at, nothing written" if run.is_dry else "loaded"
     bad = [task for task in failed if task.kind == "table"]
     skipped = [table for table in tables if table.word.startswith("UPSTREAM")]
     if bad:
@@ -86,12 +87,12 @@ def _verdict(evidence: Evidence, tables: Sequence[TableReport], failed: Sequence
     if run.going_on:
         return f"{about}: no table has failed so far"
     if skipped:
-        return f"{about}: {plural(len(skipped), 'table')} not loaded"
+        return f"{about}: {plural(len(skipped), 'table')} not {done}"
     if run.state.fate == "failed":
         return f"{about} {run.state.word}{': ' if run.state.message else ''}{first_line(run.state.message)}"
     loaded = sum(table.fate == "succeeded" for table in tables)
     all_of_them = "all " if loaded == len(tables) else f"{loaded} of "
-    return f"{about}: {all_of_them}{plural(len(tables), 'table')} loaded"
+    return f"{about}: {all_of_them}{plural(len(tables), 'table')} {done}"
 
 
 def _figures(run: Run, tables: Sequence[TableReport], now: int) -> str:

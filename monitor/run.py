@@ -102,6 +102,11 @@ class Run:
         return self.state.fate in ("running", "waiting")
 
     @property
+    def is_dry(self) -> bool:
+        """Whether its loads stopped before their writes: no run to compare others with."""
+        return self.parameters.get("dry_run", "").lower() == "true"
+
+    @property
     def layer(self) -> str:
         """The run's name without what a development deployment puts before it."""
         return layer_of(self.name)

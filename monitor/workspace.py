@@ -175,7 +175,9 @@ def _good(client: WorkspaceClient, run: Run) -> Run | None:
     for other in islice(earlier, _LOOKED_AT):
         result = other.state.result_state if other.state else None
         if result and result.value == "SUCCESS" and other.run_id and other.run_id != run.run_id:
-            return _run(_get(client, other.run_id))
+            read = _run(_get(client, other.run_id))
+            if not read.is_dry:
+                return read
     return None
 
 

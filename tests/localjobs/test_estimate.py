@@ -63,27 +63,30 @@ def test_nothing_is_told_of_what_is_not_known() -> None:
     assert estimate(_TASKS, {}, 2).left(_runs(**dict.fromkeys(_TOOK, "waits")), 100.0) is None
 
 
-def _earlier_run(workspace: Path, run_id: int, job_id: int, **tasks: tuple[str, int]) -> None:
+def _earlier_run(workspace: Path, run_id: int, job_id: int, dry_run: str = "", **tasks: tuple[str, int]) -> None:
     folder = workspace / "runs" / str(run_id)
     folder.mkdir(parents=True)
     told: list[dict[str, Any]] = [
         {"task_key": key, "state": {"result_state": result}, "start_time": 1000, "end_time": 1000 + took}
         for key, (result, took) in tasks.items()
     ]
-    (folder / "run.json").write_text(json.dumps({"job_id": job_id, "tasks": told}), encoding="utf-8")
+    given = [{"name": "dry_run", "default": "", "value": dry_run}, {"name": "region", "default": "", "value": "true"}]
+    record = {"job_id": job_id, "job_parameters": given, "tasks": told}
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def test_each_task_takes_what_it_took_when_it_last_succeeded(tmp_path: Path) -> None:
     _earlier_run(tmp_path, 1, 7, a=("SUCCESS", 1_000), b=("SUCCESS", 2_000))
     _earlier_run(tmp_path, 2, 7, a=("SUCCESS", 3_000), b=("FAILED", 9_000))
     _earlier_run(tmp_path, 3, 8, a=("SUCCESS", 50_000))
+    _earlier_run(tmp_path, 10, 7, a=("SUCCESS", 70_000))  # after this one
+    _earlier_run(tmp_path, 6, 7, dry_run="true", a=("SUCCESS", 40))
     (tmp_path / "runs" / "4").mkdir()
     (tmp_path / "runs" / "4" / "run.json").write_text('{"job_id": 7, "tasks": [', encoding="utf-8")
-    _earlier_run(tmp_path, 6, 7, a=("SUCCESS", 70_000))  # after this one
-    (tmp_path / "runs" / "5").mkdir()
+    (tmp_path / "runs" / "9").mkdir()
     record = RunRecord(
-        file=tmp_path / "runs" / "5" / "run.json",
-        run_id=5,
+        file=tmp_path / "runs" / "9" / "run.json",
+        run_id=9,
         job_id=7,
         job=Job(key="j", name="j", tasks=_TASKS),
         start=datetime(2024, 1, 1, tzinfo=timezone.utc),

@@ -114,6 +114,18 @@ def test_a_runs_folder_or_its_record_mean_that_run(failed: Path, capsys: pytest.
         assert "no earlier run of this job that succeeded is known here" in out
 
 
+def test_a_dry_run_loaded_nothing_and_is_no_run_to_compare_with(
+    failed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = failed / "runs" / "70" / "run.json"
+    dry = {"job_parameters": [{"name": "dry_run", "default": "", "value": "true"}]}
+    file.write_text(json.dumps(json.loads(file.read_text()) | dry))
+    _, out, _ = said(capsys, file)
+    assert out.startswith("SUCCESS  bronze_to_silver, dry run 70: all 2 tables looked at, nothing written\n")
+    _, out, _ = said(capsys, failed)
+    assert "no earlier run of this job that succeeded is known here" in out
+
+
 def test_a_childs_run_is_repaired_with_its_parents(failed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = failed / "runs" / "77" / "run.json"
     child = json.loads(file.read_text()) | {"trigger": "RUN_JOB_TASK", "trigger_info": {"run_id": 760_003}}

@@ -99,6 +99,10 @@ def test_the_last_good_run_is_found_behind_bad_ones(service: Workspace) -> None:
     good = collect(77).good
     assert good is not None
     assert good.run_id == 73
+    service.runs[73]["job_parameters"] = [{"name": "dry_run", "default": "", "value": "true"}]
+    good = collect(77).good
+    assert good is not None
+    assert good.run_id == 72
 
 
 def test_a_repaired_run_shows_its_last_attempts_and_the_command_for_the_next(service: Workspace) -> None:
