@@ -93,6 +93,7 @@ def test_a_workflow_has_no_secret_and_no_right_that_it_does_not_need(path: Path)
         "deploy": {"dev": {**code, **log_in}, "prod": {**code, **log_in}},
         "metadata": {"propose": {"contents": "write", "pull-requests": "write", **log_in}},  # push, propose, log in
         "pythons": {"pythons": code},
+        "release": {"build": code, "publish": {"contents": "write"}},
     }
     assert rights(path) == needed[path.stem]
 
