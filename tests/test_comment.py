@@ -88,6 +88,12 @@ def test_rows_with_problems_fail_and_are_said(team: Team) -> None:
     assert "have problems" in said["body"]
 
 
+def test_what_could_not_be_asked_is_not_said(team: Team) -> None:
+    team.rows(*FIRST, NEW)
+    assert team.comment(BASE=team.at("main"), NUMBER="7", PYTHON=str(team.folder / "none")).returncode == 127
+    assert team.comments == []
+
+
 def test_a_request_that_fails_fails(team: Team) -> None:
     (team.folder / "bin" / "gh").write_text("#!/bin/sh\nexit 4\n")
     team.rows(*FIRST, NEW)
