@@ -74,7 +74,12 @@ def test_what_a_person_wrote_is_not_changed(team: Team) -> None:
 def test_of_a_fork_it_is_only_shown(team: Team) -> None:
     (team.folder / "bin" / "gh").write_text("#!/bin/sh\nexit 1\n")
     team.rows(*FIRST, NEW)
-    assert "1 table now waits for it" in comment(team, number="")
+    summary = team.folder / "summary.md"
+    summary.write_text("Before.\n")
+    run = team.comment(BASE=team.at("main"), NUMBER="", GITHUB_STEP_SUMMARY=str(summary))
+    assert run.returncode == 0, run.stderr
+    assert "1 table now waits for it" in run.stdout
+    assert summary.read_text() == f"Before.\n{run.stdout}"
     assert team.comments == []
 
 
