@@ -4,16 +4,19 @@ JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 SPARK_TESTS := tests
 
-.PHONY: demo run test test-spark test-cli oracles crashes kills mutations lint template bench bench-generator bench-loaders clean
+.PHONY: demo run test test-spark test-apis test-cli oracles crashes kills mutations lint template bench bench-generator bench-loaders clean
 
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, by the CLI, the oracles, and what kills, sleeps or mutates for minutes
-	@$(RUN) -m pytest -m "not spark and not cli and not oracle and not crash and not kill and not mutation and not truth"
+test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, of its versions, by the CLI, the oracles, and what kills, sleeps or mutates for minutes
+	@$(RUN) -m pytest -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
+APIS := .venv-apis/spark-3-5.stamp .venv-apis/spark-4-0.stamp .venv-apis/spark-4-3.stamp
+test-apis: .venv/test.stamp .venv/lint.stamp $(APIS)  ## is all that the wheel calls there in the oldest and the newest Spark of a runtime?
+	@$(RUN) -m pytest -m api tests/test_runtimes.py
 test-cli: .venv/test.stamp  ## deploy, run and destroy by the `databricks` on the PATH, on a workspace of this machine
 	@$(RUN) -m pytest -m cli tests/workspace
 oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders beside dbt, SQLMesh and AUTO CDC (docs/oracles.md)
@@ -37,7 +40,7 @@ bench-loaders: .venv/test.stamp  ## the loaders beside dbt's, SQLMesh's, mack's,
 bench-generator: .venv/test.stamp .venv-rivals/rivals.stamp  ## the generator beside PyDABs, lakeflow-jobs-meta and dbt-factory
 	@$(RUN) -m benchmarks.generator
 clean:     ## remove the environments, the demo's workspace and what was built
-	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc .venv-rivals .venv-minilake $(DEMO) dist
+	rm -rf .venv .venv-spark .venv-oracles .venv-autocdc .venv-rivals .venv-minilake .venv-apis $(DEMO) dist
 
 # Spark, a Java where the machine has none, and Delta's jars.
 .venv-spark/spark.stamp: pyproject.toml constraints-spark.txt localjobs/delta.ivy.xml | .venv-spark/bin/python
@@ -46,6 +49,12 @@ clean:     ## remove the environments, the demo's workspace and what was built
 	  $$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version >/dev/null 2>&1 || echo --group jdk)
 	@.venv-spark/bin/python -m localjobs.spark_home
 	@touch $@
+
+# The Python of a Spark: what it offers, without the jars that would run it.
+.venv-apis/%.stamp: pyproject.toml | .venv/bin/python
+	@echo "installing the Python of $* into .venv-apis (keeps 20 MB of up to 450) ..."
+	@rm -rf .venv-apis/$* && $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-apis/$* --group $*
+	@rm -rf .venv-apis/$*/pyspark/jars && touch $@
 
 # A workspace's API on this machine, for the tests of what reads one.
 .venv-minilake/minilake.stamp: pyproject.toml constraints-minilake.txt | .venv-minilake/bin/python

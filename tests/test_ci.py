@@ -1,9 +1,12 @@
-"""The workflows: their commands exist, and they hold no secret and no right that they do not need."""
+"""The workflows: they are sound, their commands exist, and they hold no secret and no right that they do not need."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +17,62 @@ from generator.cli import main
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+EACH = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+# What others decide: names of branches, titles, texts. A shell would run what stands in them.
+FOREIGN = re.compile(r"\$\{\{.*?(github\.(event|head_ref|base_ref|ref_name|ref\b|actor)|inputs\.).*?\}\}", re.DOTALL)
+OWN = "github.event.pull_request.head.repo.full_name == github.repository"
+
+
+def read(path: Path) -> dict[Any, Any]:
+    workflow: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return workflow
+
+
+def jobs(path: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = read(path)["jobs"]
+    return found
+
+
+def starts(path: Path) -> dict[str, Any]:
+    return dict(read(path)[True])  # YAML reads `on` so
 
 
 def steps(path: Path) -> list[dict[str, Any]]:
-    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
-    return [step for job in jobs.values() for step in job["steps"]]
+    return [step for job in jobs(path).values() for step in job["steps"]]
 
 
 def scripts(path: Path) -> list[str]:
-    """What the workflow runs, with the text of `.ci/propose` in its place."""
-    own = (ROOT / ".ci" / "propose").read_text(encoding="utf-8")
-    return [own if step["run"] == ".ci/propose" else step["run"] for step in steps(path) if "run" in step]
+    """What the workflow runs, with the text of the repository's own scripts in their place."""
+    runs = [step["run"] for step in steps(path) if "run" in step]
+    return [(ROOT / run.split()[0]).read_text(encoding="utf-8") if run.startswith(".ci/") else run for run in runs]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def rights(path: Path) -> dict[str, dict[str, str]]:
+    """What the token of each job may do: what the job says, else what the workflow says."""
+    workflow = read(path)
+    return {name: job.get("permissions", workflow["permissions"]) for name, job in workflow["jobs"].items()}
+
+
+def test_the_workflows_are_sound() -> None:
+    if shutil.which("go") is None:
+        pytest.skip("no `go` on the PATH, which builds actionlint: install Go from 1.24")
+    command = ["go", "run", ACTIONLINT, "-shellcheck=", "-pyflakes=", *map(str, WORKFLOWS)]  # the same on any machine
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+@EACH
 def test_the_commands_of_a_workflow_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\n".join(scripts(path))
     makefile = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "project.mk"))
-    for target in re.findall(r"^make ([\w.-]+)(?=\s|$)", text, re.MULTILINE):
+    for target in re.findall(r"^make (?:-j\d+ )?([\w.-]+)(?=\s|$)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for own in re.findall(r"^\.ci/\S+", "\n".join(step.get("run", "") for step in steps(path)), re.MULTILINE):
+        assert os.access(ROOT / own, os.X_OK), own
     text = text.replace('"$format"', "text")
-    commands = re.findall(r"(?:python -m |^(?:once )?)generator ([a-z][^>|&\n#`]+)", text, re.MULTILINE)
-    assert commands or path.stem == "pythons"
+    commands = re.findall(r'(?:python}?"? -m |^(?:once )?)generator ([a-z][^>|&\n#`]+)', text, re.MULTILINE)
+    assert bool(commands) == (path.stem in {"check", "metadata"})
     for command in commands:
         with pytest.raises(SystemExit) as left:
             main([*shlex.split(command), "--help"])
@@ -43,24 +80,76 @@ def test_the_commands_of_a_workflow_exist(path: Path, capsys: pytest.CaptureFixt
         assert "usage" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@EACH
 def test_a_workflow_has_no_secret_and_no_right_that_it_does_not_need(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert "secrets." not in text
+    assert "secrets." not in path.read_text(encoding="utf-8")
+    assert "permissions" in read(path)  # without it the repository's default counts
+    code, log_in = {"contents": "read"}, {"id-token": "write"}
     needed = {
-        "check": {"contents": "read"},
-        "pythons": {"contents": "read"},
-        "metadata": {"contents": "write", "pull-requests": "write", "id-token": "write"},  # push, propose, log in
+        "check": {"tests": code, "rows": {**code, "pull-requests": "write"}, "bundle": {**code, **log_in}},
+        "deploy": {"dev": {**code, **log_in}, "prod": {**code, **log_in}},
+        "metadata": {"propose": {"contents": "write", "pull-requests": "write", **log_in}},  # push, propose, log in
+        "pythons": {"pythons": code},
+        "release": {"build": code, "publish": {"contents": "write"}},
     }
-    assert yaml.safe_load(text)["permissions"] == needed[path.stem]
+    assert rights(path) == needed[path.stem]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@EACH
+def test_a_forks_code_gets_no_token(path: Path) -> None:
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(starts(path))
+    if "pull_request" not in starts(path):
+        return
+    for name, job in jobs(path).items():
+        if rights(path)[name].get("id-token") == "write":
+            assert OWN in job["if"]
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+            if "GH_TOKEN" in step.get("env", {}):
+                assert OWN in step["env"]["NUMBER"]  # without a number nothing is written
+
+
+@EACH
+def test_no_script_holds_what_others_wrote(path: Path) -> None:
+    for step in steps(path):
+        assert not FOREIGN.search(step.get("run", ""))
+        assert not FOREIGN.search(str(step.get("with", {}).get("script", "")))
+
+
+@EACH
 def test_a_workflow_uses_actions_of_github_and_databricks_only_and_ends(path: Path) -> None:
     used = {step["uses"] for step in steps(path) if "uses" in step}
-    assert {name.split("/")[0] for name in used} <= {"actions", "databricks"}
-    assert all("@" in name for name in used)
-    assert all("timeout-minutes" in job for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values())
+    # setup-cli has no tag of a major version; its tags are the CLI's versions
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+|databricks/setup-cli@v\d+\.\d+\.\d+", name) for name in used), used
+    assert all(job["timeout-minutes"] <= 120 for job in jobs(path).values())
+
+
+def test_all_workflows_use_one_version_of_each_action() -> None:
+    used = {step["uses"] for path in WORKFLOWS for step in steps(path) if "uses" in step}
+    assert len({name.partition("@")[0] for name in used}) == len(used)
+
+
+def test_prod_is_deployed_for_a_tag_only_and_not_while_a_job_runs() -> None:
+    path = ROOT / ".github" / "workflows" / "deploy.yml"
+    assert starts(path) == {"push": {"branches": ["main"], "tags": ["v*"]}}
+    for (name, job), kind in zip(jobs(path).items(), ("branch", "tag"), strict=True):
+        assert job["if"] == f"vars.DATABRICKS_HOST != '' && github.ref_type == '{kind}'"
+        assert job["environment"] == name
+        assert job["concurrency"] == {"group": f"deploy-{name}", "cancel-in-progress": False}
+        assert job["env"]["DATABRICKS_AUTH_TYPE"] == "github-oidc"
+        commands = [step["run"] for step in job["steps"] if "run" in step]
+        assert f"databricks bundle deploy --target {name} --fail-on-active-runs" in commands
+        assert all({"dev", "prod"} & set(command.split()) == {name} for command in commands)
+    named = re.compile(r"databricks bundle (deploy|run|destroy)")
+    for other in {*WORKFLOWS} - {path}:
+        assert not named.search(other.read_text(encoding="utf-8")), other
+
+
+def test_what_is_foreign_is_known() -> None:
+    foreign = ["event.pull_request.title", "head_ref", "ref_name", "event.issue.body"]
+    assert all(FOREIGN.search(f"echo ${{{{ github.{name} }}}}") for name in foreign)
+    assert not FOREIGN.search("echo ${{ github.token }} ${{ vars.A }} ${{ github.repository }}")
 
 
 def test_the_hook_runs_when_a_file_is_committed_that_the_job_files_are_made_from() -> None:

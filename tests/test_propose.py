@@ -1,138 +1,27 @@
-"""`.ci/propose` for real: a bare repository as the remote, the generator, git. Only `gh` is a double.
-
-The double keeps its pull requests in a file and knows the options that `gh pr` has, and no others.
-"""
+"""`.ci/propose` for real: a bare repository as the remote, the generator, git. Only `gh` is a double."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.generator.rows import SETTINGS, row
+from tests.generator.rows import row
+from tests.github import ROOT, Team, new_team
 
-ROOT = Path(__file__).parents[1]
 BRANCH = "metadata/job-files"
-GH = f"""#!{sys.executable}
-import argparse, json, os, pathlib, subprocess, sys
-
-parser = argparse.ArgumentParser(allow_abbrev=False)
-commands = parser.add_subparsers(dest="group", required=True).add_parser("pr").add_subparsers(dest="command")
-options = {{
-    "list": ["head", "base", "state", "json", "jq"],
-    "create": ["base", "head", "title", "body-file"],
-    "edit": ["body-file"],
-    "close": ["comment"],
-}}
-for name, given in options.items():
-    command = commands.add_parser(name, allow_abbrev=False)
-    if name in ("edit", "close"):
-        command.add_argument("number", type=int)
-    if name == "close":
-        command.add_argument("--delete-branch", action="store_true")
-    for option in given:
-        command.add_argument(f"--{{option}}", required=True)
-asked = parser.parse_args()
-place = pathlib.Path(os.environ["FAKE_GH"])
-pulls = json.loads(place.read_text()) if place.exists() else []
-if asked.command == "list":
-    assert (asked.json, asked.jq) == ("number", ".[].number")
-    for pull in pulls:
-        if (pull["head"], pull["base"], pull["state"]) == (asked.head, asked.base, asked.state):
-            print(pull["number"])
-elif asked.command == "create":
-    body = pathlib.Path(asked.body_file).read_text()
-    pull = dict(head=asked.head, base=asked.base, title=asked.title, body=body, state="open", edits=0)
-    pulls.append(pull | dict(number=len(pulls) + 1))
-elif asked.command == "edit":
-    pull = pulls[asked.number - 1]
-    pull |= dict(body=pathlib.Path(asked.body_file).read_text(), edits=pull["edits"] + 1)
-else:
-    pulls[asked.number - 1] |= dict(state="closed", comment=asked.comment)
-    subprocess.run(["git", "push", "-q", "origin", "--delete", pulls[asked.number - 1]["head"]], check=True)
-place.write_text(json.dumps(pulls))
-"""
-
-
-@dataclass(frozen=True)
-class Team:
-    """A clone of a bare repository. The rows stand outside, as in a table of the workspace."""
-
-    folder: Path
-
-    @property
-    def clone(self) -> Path:
-        return self.folder / "clone"
-
-    @property
-    def pulls(self) -> list[dict[str, Any]]:
-        place = self.folder / "pulls.json"
-        return json.loads(place.read_text()) if place.exists() else []
-
-    def rows(self, *rows: dict[str, object]) -> None:
-        (self.folder / "table.yml").write_text(yaml.safe_dump(list(rows)), encoding="utf-8")
-
-    def git(self, *arguments: str, folder: str = "clone") -> str:
-        named = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main")
-        run = subprocess.run(["git", *named, *arguments], cwd=self.folder / folder, capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
-        return run.stdout.strip()
-
-    def propose(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        who = {
-            f"GIT_{who}_{what}": f"a@{what}.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-        }
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        own = {"PATH": path, "PYTHON": sys.executable, "FAKE_GH": str(self.folder / "pulls.json"), **who}
-        outside = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "GITHUB_"))}
-        return subprocess.run(
-            [".ci/propose", "--source", "../table.yml"],
-            cwd=self.clone,
-            env={**outside, **own, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def at(self, reference: str) -> str:
-        """The commit of a branch in the remote; "" where there is none."""
-        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{reference}", folder="remote.git")
-
-    def proposed(self) -> str:
-        return self.git("show", f"{BRANCH}:resources/bronze_to_silver.job.yml", folder="remote.git")
 
 
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
-    made = Team(tmp_path)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "gh").write_text(GH)
-    (tmp_path / "bin" / "gh").chmod(0o755)
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", tmp_path / "remote.git"], check=True)
-    made.clone.mkdir()
-    for part in ("generator", "bundle/templates"):
-        shutil.copytree(ROOT / part, made.clone / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (made.clone / ".ci").mkdir()
-    shutil.copy2(ROOT / ".ci" / "propose", made.clone / ".ci" / "propose")
-    (made.clone / ".gitignore").write_text("__pycache__/\n")
-    (made.clone / "bundle" / "settings.yml").write_text(yaml.safe_dump(dict(SETTINGS)))
-    made.rows(row(), row(dst_table_name="fact", execution_order=2))
-    for words in (("init", "-q", "-b", "main"), ("remote", "add", "origin", "../remote.git")):
-        made.git(*words)
-    generate = [sys.executable, "-m", "generator", "generate", "--source", "../table.yml"]
-    subprocess.run(generate, cwd=made.clone, check=True, capture_output=True)
-    for words in (("add", "."), ("commit", "-qm", "first"), ("push", "-q", "origin", "main")):
-        made.git(*words)
-    return made
+    return new_team(tmp_path)
+
+
+def proposed(team: Team) -> str:
+    return team.git("show", f"{BRANCH}:resources/bronze_to_silver.job.yml", folder="remote.git")
 
 
 NEW = row(dst_table_name="dim_new", execution_order=1)
@@ -155,7 +44,7 @@ def test_a_new_row_is_one_pull_request_that_later_runs_update(team: Team) -> Non
     assert (pull["base"], pull["head"], pull["state"]) == ("main", BRANCH, "open")
     assert "| + | `dim\\_new` |" in pull["body"] or "| + | `dim_new` |" in pull["body"]
     assert "1 table now waits for it" in pull["body"]
-    assert "task_key: dim_new" in team.proposed()
+    assert "task_key: dim_new" in proposed(team)
     assert team.at("main") == base
     assert team.git("branch", "--show-current") == "main"
     assert team.git("status", "--porcelain") == ""

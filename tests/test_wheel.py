@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def test_it_stands_alone(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in listed.splitlines()[2:]} <= {"laketasks", "pip", "setuptools"}
+
+
+def test_a_release_has_the_same_code(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / ".ci" / "release.py"), "build", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    (released,) = tmp_path.glob("*.whl")
+    assert held(released) == held(wheel)
+
+
+def held(wheel: Path) -> dict[str, bytes]:
+    """Its files but those that name the version of what built it."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith(("/WHEEL", "/RECORD"))}
 
 
 def test_its_command_line_teaches(wheel: Path) -> None:

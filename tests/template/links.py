@@ -13,8 +13,12 @@ ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "template" / "{{.project_name}}"
 _FOLDERS = ("generator", "localjobs", "monitor", "src/laketasks")
 _FILES = (
+    ".ci/comment",
+    ".ci/cut",
     ".ci/propose",
+    ".ci/smoke",
     ".github/workflows/check.yml",
+    ".github/workflows/deploy.yml",
     ".github/workflows/metadata.yml",
     ".pre-commit-config.yaml",
     "LICENSE",

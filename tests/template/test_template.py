@@ -137,6 +137,20 @@ def test_what_the_readme_of_a_project_tells_to_make_is_there(tmp_path: Path) -> 
         assert {"generate", "check", "test"} <= {line.split()[1] for line in listed.splitlines()}
 
 
+def test_what_its_workflows_run_is_there(tmp_path: Path) -> None:
+    project = instantiate(tmp_path, answers())
+    workflows = sorted((project / ".github" / "workflows").iterdir())
+    assert [path.stem for path in workflows] == ["check", "deploy", "metadata"]
+    named = {name for path in workflows for name in re.findall(r"run: (\.ci/\w+)", path.read_text(encoding="utf-8"))}
+    assert named == {".ci/comment", ".ci/propose", ".ci/run", ".ci/smoke"}
+    for name in named:
+        assert os.access(project / name, os.X_OK), name
+        assert subprocess.run(["bash", "-n", project / name], check=False).returncode == 0
+    assert (project / ".ci/run").read_text(encoding="utf-8").endswith("\nmake test\n")  # which its Makefile has
+    assert run(project, "generator", "generate").returncode == 0
+    assert "task_key: run_summary\n" in (project / "resources/bronze_to_silver.job.yml").read_text(encoding="utf-8")
+
+
 HOSTILE = ["", "a b", "a: b", "a'", 'a"', "a\nb", "${var.x}", "{{.x}}", "$(id)", "`id`", "a;b", "../a", "a#b", "[a", "-a"]
 
 
