@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from laketasks.spec import JOB_PARAMETERS
+
 ROOT = Path(__file__).parents[1]
 GOLDENS = ROOT / "tests" / "generator" / "goldens"
 DATABRICKS = f"""#!{sys.executable}
@@ -54,7 +56,8 @@ def test_the_job_of_each_layer_runs_once_without_writing(golden: str, tmp_path: 
     assert done.returncode == 0, done.stderr
     files = (GOLDENS / golden / "resources").glob("*.job.yml")
     layers = sorted(name for name in (file.name.removesuffix(".job.yml") for file in files) if "__order_" not in name)
-    assert ran == [f"{layer} dev dry_run=all" for layer in layers]
+    assert ran == [f"{layer} dev dry_run=true" for layer in layers]
+    assert "dry_run" in JOB_PARAMETERS
 
 
 def test_a_job_that_fails_stops_no_other_and_fails_the_run(tmp_path: Path) -> None:
