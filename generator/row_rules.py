@@ -13,6 +13,7 @@ from unicodedata import category
 from generator.columns import COLUMNS
 from generator.combinations import Case, combination_problems
 from generator.context import Context, task_key
+from generator.filling import filling_problems
 from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.settings import identifier_problem
@@ -78,8 +79,13 @@ def _forbidden(text: str, several_lines: bool) -> str:
     if text.isprintable():
         return ""
     allowed = "\n\t" if several_lines else ""
-    bad = next((c for c in text if category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in allowed), "")
+    bad = next((c for c in text if c not in allowed and (category(c) in _CONTROL or c in _MISLEADING)), "")
     return f"the control character {shown(bad)}" if bad else ""
+
+
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")
+# They show a text to who reviews it in another order than it has; the last two no YAML holds.
+_MISLEADING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff"
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
@@ -278,6 +284,13 @@ def task_key_form(entry: Entry, context: Context) -> Iterator[Problem]:
         yield entry.problem("dst_table_name", f"task key {key!r} is reserved for the job's own tasks", remedy)
 
 
+def runner_texts(entry: Entry, context: Context) -> Iterator[Problem]:
+    """What a row's values make of the texts of its runner."""
+    body = context.settings.settings.runners.get(entry.row.execution_pipeline, {})
+    for column, what in filling_problems(body, entry.row):
+        yield entry.problem(column, what, "change the value")
+
+
 ROW_RULES: tuple[Callable[[Entry], Iterator[Problem]], ...] = (
     required,
     execution_order_from_1,
@@ -297,4 +310,5 @@ CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (
     known_pipeline,
     near_names,
     task_key_form,
+    runner_texts,
 )
