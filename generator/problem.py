@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from reprlib import Repr
 
 HINTS_SHOWN = 3
+# They show a text to who reviews it in another order than it has; the last two no YAML holds.
+MISLEADING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 _GITHUB = {"error": "error", "warning": "warning", "hint": "notice"}
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80

@@ -15,7 +15,7 @@ from generator.combinations import Case, combination_problems
 from generator.context import Context, task_key
 from generator.filling import filling_problems
 from generator.model import Entry
-from generator.problem import Problem, shown
+from generator.problem import MISLEADING, Problem, shown
 from generator.settings import identifier_problem
 from generator.sql_text import condition_problem
 from laketasks.spec import DIMENSIONS, LOAD_TYPES, PIPELINES, contradictions, did_you_mean
@@ -79,13 +79,11 @@ def _forbidden(text: str, several_lines: bool) -> str:
     if text.isprintable():
         return ""
     allowed = "\n\t" if several_lines else ""
-    bad = next((c for c in text if c not in allowed and (category(c) in _CONTROL or c in _MISLEADING)), "")
+    bad = next((c for c in text if c not in allowed and (category(c) in _CONTROL or c in MISLEADING)), "")
     return f"the control character {shown(bad)}" if bad else ""
 
 
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")
-# They show a text to who reviews it in another order than it has; the last two no YAML holds.
-_MISLEADING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff"
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:

@@ -28,6 +28,7 @@ TEXT = f"{SQL} {SHELL} {SCRIPT} =HYPERLINK(1) [red]x[/red] & *a: &b !!c {{d}} %0
 SCHEMA = "s'--"  # Sail takes no other signs in a folder
 NESTED = "a`:INT>) USING parquet LOCATION '/tmp/x' --"
 COLUMNS = (NAME, "{stage}", 'it\'s "so"', SCRIPT.replace("=", ""), "a\\", "-- x")
+KEY = f"key {NAME}"
 RAISES = "SELECT cast(raise_error(id) AS STRING) AS id FROM {bronze_catalog}.b.attack"
 CONDITION = "`it's \"so\"` <> ') OR (' AND `-- x` IS NOT NULL"
 
@@ -40,7 +41,7 @@ def source(key: int = 1) -> pa.Table:
 
 
 def rows() -> list[dict[str, Any]]:
-    """One for each loader, with attacks wherever a row takes text; the last two fail and say what the data says."""
+    """One for each loader, with attacks wherever a row takes text; the last three fail and say what the data says."""
     config = {
         "where": CONDITION,
         "except_column_list": [COLUMNS[-2]],
@@ -49,7 +50,7 @@ def rows() -> list[dict[str, Any]]:
     texts = {"src_system": TEXT, "comment": f"{TEXT}\n{TEXT}", "dst_schema": SCHEMA, "src_table_name": "attack"}
     keys = {"business_key_columns": ["id"], "cdc_source_config": {**config, "apply_as_deletes": "`a\\` = ')'"}}
     return [
-        row("dim_one", 1, "scd1", **texts, **keys, primary_key_columns=[f"key {NAME.replace('.', '')}"]),
+        row("dim_one", 1, "scd1", **texts, **keys, primary_key_columns=[KEY]),
         row("dim_two", 1, "scd2", **texts, **keys),
         row(
             "fact_merge",
@@ -67,6 +68,7 @@ def rows() -> list[dict[str, Any]]:
             cdc_source_config={**config, "replace_where": "`it's \"so\"` <> '' OR true"},
         ),
         row("doubled", 2, "scd1", **{**texts, "src_table_name": "doubled"}, business_key_columns=["id"]),
+        row("foreign", 2, "scd1", **texts, business_key_columns=["id"], primary_key_columns=[KEY]),
         row("raises", 2, "fact_overwrite", **{**texts, "sql_file_path": "sql/raises.sql"}),
     ]
 
@@ -79,6 +81,7 @@ class Night:
         self.project.bronze("attack", source())
         self.project.bronze("doubled", pa.concat_tables([source(), source(key=2).slice(0, 1)]))
         deltalake.write_deltalake(str(self.project.silver_folder / "canary"), pa.table({"id": [1]}))
+        deltalake.write_deltalake(str(self.project.workspace / "dev_silver" / SCHEMA / "foreign"), source())
         self.project.write(rows(), sql={"raises.sql": RAISES})
         self.generated = self.project.generate()
         self.first = self.project.run() if self.generated.code == 0 else Finished(1, "", "")

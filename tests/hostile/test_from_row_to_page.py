@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 import deltalake
 import pytest
 
-from tests.hostile.night import COLUMNS, DELETE, FILE, NESTED, SCHEMA, TEXT, Night
+from laketasks.sql import quote
+from tests.hostile.night import COLUMNS, DELETE, FILE, KEY, NESTED, SCHEMA, TEXT, Night
 from tests.journeys.project import ROOT, Finished
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 LOADED = ("dim_one", "dim_two", "fact_merge", "fact_over")
+FAILED = ("doubled", "foreign", "raises")
 
 
 def harmless(text: str) -> bool:
@@ -38,7 +41,7 @@ def test_the_job_file_holds_every_text_as_it_stands_in_the_rows(night: Night) ->
     job = night.job()
     assert set(job) == {"name", "max_concurrent_runs", "queue", "parameters", "environments", "tasks"}
     tasks = {task["task_key"]: task for task in job["tasks"]}
-    assert set(tasks) == {*LOADED, "doubled", "raises", "run_summary"}
+    assert set(tasks) == {*LOADED, *FAILED, "run_summary"}
     for key in LOADED:
         given = tasks[key]["python_wheel_task"]["named_parameters"]
         assert tasks[key]["description"] == given["comment"] == f"{TEXT}\n{TEXT}"
@@ -49,7 +52,7 @@ def test_the_job_file_holds_every_text_as_it_stands_in_the_rows(night: Night) ->
 
 def test_loads_write_what_the_source_holds_and_no_other_table(night: Night) -> None:
     states = {task["task_key"]: task["state"]["result_state"] for task in night.record()["tasks"]}
-    assert {key for key, state in states.items() if state != "SUCCESS"} == {"doubled", "raises", "run_summary"}
+    assert {key for key, state in states.items() if state != "SUCCESS"} == {*FAILED, "run_summary"}
     for key in LOADED:
         table = night.table(key)
         assert table.num_rows == 2
@@ -73,7 +76,7 @@ def test_the_run_log_keeps_every_text(night: Night) -> None:
     log = deltalake.DeltaTable(str(night.project.workspace / "dev_silver" / "metadata" / "run_log"))
     rows = log.to_pyarrow_table().to_pylist()
     assert {row["src_system"] for row in rows} == {TEXT}
-    assert {row["target"] for row in rows} == {f"dev_silver.{SCHEMA}.{key}" for key in (*LOADED, "doubled", "raises")}
+    assert {row["target"] for row in rows} == {f"dev_silver.{SCHEMA}.{key}" for key in (*LOADED, *FAILED)}
 
 
 def test_no_process_was_started_by_a_text(night: Night) -> None:
@@ -126,6 +129,15 @@ def test_the_flowchart_holds_no_markup(night: Night) -> None:
     said = command("generator", "graph", "--settings", str(folder / "bundle" / "settings.yml"))
     assert "dim_one (scd1)" in said.out
     assert not {"<", "`", "'"} & set(said.out.replace("-->", "").replace("-.->", "").replace("==>", ""))
+
+
+def test_the_sql_that_adopts_a_table_is_two_statements(night: Night) -> None:
+    """It is there to be copied; its names are the row's."""
+    (said,) = [line.partition("It runs: ")[2] for line in night.first.out.splitlines() if "It runs: " in line]
+    quoted = quote(KEY)
+    assert said.startswith(f"ALTER TABLE `dev_silver`.`{SCHEMA}`.`foreign` ADD COLUMNS (")
+    assert said.count(quoted) == 2
+    assert re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\\\]|\\\\.)*'", "", said).count(";") == 1
 
 
 def test_durations_hold_no_formula(night: Night, tmp_path: Path) -> None:
