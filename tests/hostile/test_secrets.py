@@ -156,7 +156,7 @@ def test_a_task_has_no_login_and_leaves_none(tmp_path: Path) -> None:
         "found = dict(os.environ)\n"
         "print(found)\n"
         "try:\n"
-        "    print(Config().token, Config().as_dict())\n"
+        "    print(Config(retry_timeout_seconds=1, http_timeout_seconds=1).as_dict())\n"
         "except ValueError as error:\n"
         "    print('no login:', error)\n"
         "raise RuntimeError(f'cannot go on with {found}')\n",
