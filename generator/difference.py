@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from generator.problem import Problem
+from generator.problem import Problem, printable
 from generator.render import SUFFIX, is_generated
 from generator.strict_yaml import parse
 from laketasks.spec import PIPELINES
@@ -213,7 +213,7 @@ def as_text(changes: Sequence[FileChange]) -> str:
     if not changes:
         return "the rows make the job as it is: no change\n"
     blocks = (
-        "".join([f"{change.file}: {_size(change)}\n", *(f"  {_sentence(line)}\n" for line in change.lines)])
+        "".join([f"{change.file}: {_size(change)}\n", *(f"  {printable(_sentence(line))}\n" for line in change.lines)])
         for change in changes
     )
     return "\n".join(blocks)
@@ -421,10 +421,12 @@ def _sentence(line: Line) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
+    """A name as code; a backtick would end it, and a bar the cell."""
+    shown = re.sub(r"[`|]|\s+", "?", text)
+    return f"`{shown}`" if shown else ""
 
 
 def _cell(text: str) -> str:
-    """Text that a Markdown table shows as it is."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+    """Text that a Markdown table shows as it is: no markup, no link, nobody told of it."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>&#|~])|(?<=:)(/)(?=/)|(?<=www)(\.)", r"\\\g<0>", text, flags=re.IGNORECASE)
     return re.sub(r"\s+", " ", escaped).replace("@", "@\u200b")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from generator.filling import filled, words_of
 from generator.jobs_api import Types, task_types
 from generator.model import Entry, Row
 from generator.plan import Child, Dependency, Gate, Load, Plan, Summary, Task
 from generator.runner_rules import COMPUTE_FIELDS
-from generator.settings import ENVIRONMENT, PLACEHOLDER, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
+from generator.settings import ENVIRONMENT, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
 from generator.watched import watches
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
@@ -201,7 +201,7 @@ class _Writer:
         return _wheel_task("load", {**row, **run, **context.to_parameters()})
 
     def _runner_body(self, row: Row) -> Fields:
-        body: Fields = _filled(self.settings.runners[row.execution_pipeline], self._words(row))
+        body: Fields = filled(self.settings.runners[row.execution_pipeline], words_of(row, self.settings))
         if "for_each_task" in body:
             body["for_each_task"] = {**body["for_each_task"], "task": self._repeated(body["for_each_task"]["task"])}
         return body
@@ -211,11 +211,6 @@ class _Writer:
         layer = {field: self.layer.task[field] for field in (*_RETRIES, "libraries") if field in self.layer.task}
         given = _accepted(layer, task, _kind(task, self.kinds))
         return {**task, **self._compute(task), **given, **task}
-
-    def _words(self, row: Row) -> dict[str, str]:
-        values = row.model_dump()
-        mapped = {column: self.settings.mapped(values[column]) for column in ("src_catalog", "dst_catalog")}
-        return {column: _text(value) for column, value in {**values, **mapped}.items()}
 
     def _run_log(self) -> str:
         catalog, schema, table = self.settings.run_log.split(".")
@@ -267,19 +262,3 @@ def _dependency(dependency: Dependency) -> Fields:
 
 def _table(settings: Settings, catalog: str, schema: str, table: str) -> str:
     return f"{settings.mapped(catalog)}.{schema}.{table}"
-
-
-def _filled(value: Any, words: Mapping[str, str]) -> Any:
-    """The runner's body with `{column}` replaced in every text."""
-    if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: words[match[1]], value)
-    if isinstance(value, Mapping):
-        return {name: _filled(below, words) for name, below in value.items()}
-    if isinstance(value, list):
-        return [_filled(below, words) for below in value]
-    return value
-
-
-def _text(value: object) -> str:
-    """A column's value as text: lists as JSON, booleans as `true` and `false`."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

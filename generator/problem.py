@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from reprlib import Repr
 
 HINTS_SHOWN = 3
+# They show a text to who reviews it in another order than it has; the last two no YAML holds.
+MISLEADING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 _GITHUB = {"error": "error", "warning": "warning", "hint": "notice"}
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -56,7 +58,16 @@ def sentence(problem: Problem) -> str:
     address = " ".join(part for part in (f"row {problem.row}" if problem.row else "", table, problem.column) if part)
     between = " Else " if problem.what.endswith("?") else "; "
     text = f"{problem.what}{between}{problem.remedy}" if problem.remedy else problem.what
-    return f"{address}: {text}" if address else text
+    return printable(f"{address}: {text}" if address else text)
+
+
+def printable(text: str) -> str:
+    r"""One line that tells a terminal or a log nothing but itself.
+
+    >>> printable("a\x1b[2J\n::error::b")
+    'a\\x1b[2J\\n::error::b'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def as_text(problems: Sequence[Problem]) -> str:
@@ -84,7 +95,7 @@ def _place(problem: Problem) -> str:
     if not problem.file:
         return ""
     numbers = [number for number in (problem.line, problem.position) if number]
-    return ":".join([problem.file, *map(str, numbers)]) + ": "
+    return printable(":".join([problem.file, *map(str, numbers)])) + ": "
 
 
 def _mark(problem: Problem) -> str:

@@ -7,12 +7,14 @@ from textwrap import wrap
 
 import yaml
 
+from generator.problem import MISLEADING
 from generator.propose import LAYER, Proposal
 from generator.render import to_yaml
 from generator.shape import SchemaName
 
 _WIDTH = 118
-_BREAKS = set("\x85\u2028\u2029")  # YAML folds a line at them; where a name holds one it is written as an escape
+# YAML folds a line at the last three; where a name holds one of them, it is written as an escape.
+_BREAKS = MISLEADING | set("\x85\u2028\u2029")
 GAP = "GAP"
 _HEAD = f"""\
 Read it, change it, see what it makes: `python -m generator diff --source` and this file. Columns: docs/columns.md.

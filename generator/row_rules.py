@@ -13,8 +13,9 @@ from unicodedata import category
 from generator.columns import COLUMNS
 from generator.combinations import Case, combination_problems
 from generator.context import Context, task_key
+from generator.filling import filling_problems
 from generator.model import Entry
-from generator.problem import Problem, shown
+from generator.problem import MISLEADING, Problem, shown
 from generator.settings import identifier_problem
 from generator.sql_text import condition_problem
 from laketasks.spec import DIMENSIONS, LOAD_TYPES, PIPELINES, contradictions, did_you_mean
@@ -78,8 +79,11 @@ def _forbidden(text: str, several_lines: bool) -> str:
     if text.isprintable():
         return ""
     allowed = "\n\t" if several_lines else ""
-    bad = next((c for c in text if category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in allowed), "")
+    bad = next((c for c in text if c not in allowed and (category(c) in _CONTROL or c in MISLEADING)), "")
     return f"the control character {shown(bad)}" if bad else ""
+
+
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
@@ -278,6 +282,13 @@ def task_key_form(entry: Entry, context: Context) -> Iterator[Problem]:
         yield entry.problem("dst_table_name", f"task key {key!r} is reserved for the job's own tasks", remedy)
 
 
+def runner_texts(entry: Entry, context: Context) -> Iterator[Problem]:
+    """What a row's values make of the texts of its runner."""
+    body = context.settings.settings.runners.get(entry.row.execution_pipeline, {})
+    for column, what in filling_problems(body, entry.row):
+        yield entry.problem(column, what, "change the value")
+
+
 ROW_RULES: tuple[Callable[[Entry], Iterator[Problem]], ...] = (
     required,
     execution_order_from_1,
@@ -297,4 +308,5 @@ CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (
     known_pipeline,
     near_names,
     task_key_form,
+    runner_texts,
 )

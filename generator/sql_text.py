@@ -8,6 +8,18 @@ from functools import cache
 
 # Literals and comments are skipped. The loader replaces placeholders by the same rule.
 _PARTS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|--[^\n]*|/\*.*?\*/|(?P<code>[^'"/-]+|.)""", re.DOTALL)
+# A condition stands inside a statement, so here names in backticks and raw strings are told from code, too.
+_TOKENS = re.compile(
+    r"""(?P<closed>`(?:[^`]|``)*`|[rR]'[^']*'|[rR]"[^"]*"|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+    r"""|(?P<comment>--|/\*)|(?P<word>\w+)|(?P<sign>\$\$|.)""",
+    re.DOTALL,
+)
+_UNCLOSED = "a quotation or comment has no end"
+_ENDS = {
+    **dict.fromkeys("'\"`", _UNCLOSED),
+    ";": "a ; ends the statement",
+    "$$": "$$ may begin a quotation",
+}
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _DECLARED = re.compile(r"--\s*laketasks\s+reads\s*:(?P<names>.*)", re.IGNORECASE)
 _PART = r"\s*(?:`(\{\w+\}|(?:[^`]|``)+)`|(\{\w+\}|\w+))\s*"
@@ -112,21 +124,22 @@ def separator(text: str) -> int:
 
 
 def condition_problem(text: str) -> str:
-    """What keeps a text from being one condition inside a statement; "" for nothing, which is no promise.
+    """What keeps a text from being one expression in the parentheses that the loader puts around it; "" for nothing.
 
     >>> condition_problem("a > (1"), condition_problem("a > 1) OR (b"), condition_problem("(a = ')') -- ;")
     ('a ( has no end', 'a ) has no beginning', 'a comment would hide what follows')
     """
-    if unclosed(f" {text}"):
-        return "a quotation or comment has no end"
-    parts = list(_PARTS.finditer(text))
-    if any(part["code"] is None and part[0][0] in "-/" for part in parts):
-        return "a comment would hide what follows"
     depth = 0
-    for character in re.sub("`[^`]*`", "", "".join(part["code"] or " " for part in parts)):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == ";":
-            return "a ; ends the statement"
+    for token in _TOKENS.finditer(text):
+        if token["comment"]:
+            closed = token["comment"] == "--" or "*/" in text[token.end() :]
+            return "a comment would hide what follows" if closed else _UNCLOSED
+        sign = token["sign"]
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if sign in _ENDS:
+            return _ENDS[sign]
         if depth < 0:
             return "a ) has no beginning"
+        if sign == "," and not depth:
+            return "a , makes two expressions of it"
     return "a ( has no end" if depth else ""

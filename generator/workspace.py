@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,10 @@ RETRY_SECONDS = 10
 HTTP_SECONDS = 60
 
 T = TypeVar("T")
-_TOKEN = re.compile(r"(?i)\bdapi[0-9a-z_-]{8,}|\bdose[0-9a-z_-]{8,}|\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?|(?<=bearer )\S+")
+_TOKEN = re.compile(
+    r"(?i)\bdapi[0-9a-z_-]{8,}|\bdose[0-9a-z_-]{8,}|\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?|(?<=bearer )\S+|(?<=basic )\S+"
+)
+_SENSITIVE = re.compile(r"(TOKEN|SECRET|PASSWORD)$")
 STRANGER = "what answers is not a Databricks workspace"
 HOST = "check DATABRICKS_HOST or the profile"
 _LOG_IN = "log in again (databricks auth login), or renew the token"
@@ -44,7 +48,7 @@ class Workspace:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self._secrets: tuple[str, ...] = ()
+        self._secrets = tuple(value for name, value in os.environ.items() if value and _SENSITIVE.search(name))
         try:
             from databricks.sdk import WorkspaceClient
             from databricks.sdk.core import Config
@@ -55,7 +59,7 @@ class Workspace:
         config = self.ask(
             lambda: Config(product="laketasks", retry_timeout_seconds=RETRY_SECONDS, http_timeout_seconds=HTTP_SECONDS),
         )
-        self._secrets = tuple(
+        self._secrets += tuple(
             str(value) for a in Config.attributes() if a.sensitive and (value := getattr(config, a.name, None))
         )
         self.client: WorkspaceClient = self.ask(lambda: WorkspaceClient(config=config))

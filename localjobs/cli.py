@@ -11,6 +11,7 @@ from pathlib import Path
 from localjobs.engines import ENGINES
 from localjobs.problem import ProblemsError, UsageError
 from localjobs.start import Request, repair, start
+from localjobs.terminal import clean
 
 _DESCRIPTION = "Run a generated job file on this machine as the Jobs service would."
 _REPAIR = (
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _say(error: ProblemsError, code: int) -> int:
-    sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+    sys.stderr.write("".join(f"{clean(problem)}\n" for problem in error.problems))
     return code
 
 

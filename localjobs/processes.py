@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localjobs.environment import inherited
 from localjobs.problem import ProblemsError
 
 _ROOT = Path(__file__).parent.parent
@@ -101,7 +102,7 @@ def fork_server(entry_points: Iterable[tuple[str, str]], log: Path) -> Iterator[
     ours, theirs = socket.socketpair()
     number = theirs.fileno()
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"} | {
+    environment = {name: value for name, value in inherited().items() if name != "SPARK_REMOTE"} | {
         "PYTHONPATH": os.pathsep.join(paths),
         "SPARK_HOME": os.environ.get("SPARK_HOME", "none"),  # pyspark looks for one when the main module is no file
         "OPENBLAS_NUM_THREADS": "1",  # this and the next: a process that forks has no threads

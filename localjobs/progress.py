@@ -15,6 +15,7 @@ from rich.text import Text
 from localjobs.estimate import Estimate
 from localjobs.record import TaskRun
 from localjobs.runif import SUCCEEDED
+from localjobs.terminal import clean
 
 _HEARTBEAT_SECONDS = 30.0
 _REFRESH_SECONDS = 0.2
@@ -136,7 +137,7 @@ class Lines:
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class Picture:
@@ -164,7 +165,9 @@ class Picture:
         self._live.update(picture, refresh=True)
 
     def _say(self, word: str, text: str) -> None:
-        line = Text.assemble((f"{word:<15} ", _COLOURS.get(word, "yellow")), text, no_wrap=True, overflow="ellipsis")
+        line = Text.assemble(
+            (f"{word:<15} ", _COLOURS.get(word, "yellow")), clean(text), no_wrap=True, overflow="ellipsis"
+        )
         self._live.console.print(line)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from localjobs.engine import Engine, served
+from localjobs.environment import inherited
 
 _LISTENS = re.compile(r"Spark Connect server on [\d.]+:(\d+)")
 
@@ -18,7 +18,7 @@ _LISTENS = re.compile(r"Spark Connect server on [\d.]+:(\d+)")
 @contextmanager
 def sail(catalogs: Sequence[str], workspace: Path, log: Path) -> Iterator[Engine]:  # noqa: ARG001
     """Run a Sail server with these catalogs, of which the first is the default one."""
-    environment = os.environ | _environment(catalogs)
+    environment = inherited() | _environment(catalogs)
     with served("Sail", _command(), environment, _LISTENS, log) as engine:
         yield engine
 

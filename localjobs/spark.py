@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from localjobs.engine import Engine, served
+from localjobs.environment import inherited
 from localjobs.problem import ProblemsError
 from localjobs.spark_home import SparkHome, find_spark
 
@@ -106,5 +106,5 @@ def _command(home: SparkHome, settings: Mapping[str, str], scratch: Path, java: 
 
 def _environment(home: SparkHome) -> Mapping[str, str]:
     """The own environment, without what would point Spark at another installation, configuration or server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
+    kept = {name: value for name, value in inherited().items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     return kept | {"SPARK_HOME": str(home.folder), "SPARK_LOCAL_IP": "127.0.0.1"}

@@ -30,6 +30,7 @@ from localjobs.repair import Past, past_of, read_record
 from localjobs.report import report
 from localjobs.run import Run, count_tasks
 from localjobs.tables import Names, names_of, shared_schemas
+from localjobs.terminal import clean
 from localjobs.workspace import locked, new_run_folder
 
 _RECORD = "run.json"
@@ -135,7 +136,7 @@ def _carry_out(request: Request, plan: _Plan, folder: Path, values: RunValues, p
     )
     result = _run(request, record, values, plan)
     sweep(request.workspace)
-    sys.stdout.write(report(record, request.workspace) + "\n")
+    sys.stdout.write(clean(report(record, request.workspace)) + "\n")
     return 130 if result == "CANCELED" else int(result not in _SUCCEEDED)
 
 

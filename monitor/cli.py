@@ -13,6 +13,7 @@ from rich.console import Console
 
 from monitor.collect import collect
 from monitor.durations import durations_of, merge, write
+from monitor.lines import clean
 from monitor.page import page
 from monitor.problem import ProblemsError, UsageError
 from monitor.report import report_of
@@ -83,7 +84,8 @@ def _monitor(options: argparse.Namespace) -> int:
     if options.html:
         text = page(report)
         write(options.html, text)
-        console.print(f"\npage: {options.html} ({len(text.encode()) / 1000:,.0f} kB)", highlight=False, soft_wrap=True)
+        said = f"\npage: {options.html} ({len(text.encode()) / 1000:,.0f} kB)"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
     if options.durations:
         seconds = durations_of(evidence)
         lines = merge(options.durations, evidence.run.layer, seconds)
@@ -99,7 +101,7 @@ def _console() -> Console:
 
 
 def _say(error: ProblemsError, code: int) -> int:
-    sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+    sys.stderr.write("".join(f"{clean(problem)}\n" for problem in error.problems))
     return code
 
 

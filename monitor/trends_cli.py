@@ -54,7 +54,8 @@ def command(console: Console, options: argparse.Namespace) -> int:
     text = trends_page(found)
     write(options.html, text)
     print_parts(console, first_parts(found))
-    console.print(f"\npage: {options.html} ({len(text.encode()) / 1000:,.0f} kB)", highlight=False, soft_wrap=True)
+    said = f"\npage: {options.html} ({len(text.encode()) / 1000:,.0f} kB)"
+    console.print(said, highlight=False, soft_wrap=True, markup=False)
     return 0
 
 

@@ -146,7 +146,7 @@ def _said(error: BaseException, client: WorkspaceClient) -> str:
 
 
 def _harmless(text: str) -> str:
-    return re.sub(r"(?i)(\bBearer\s+)?\b(dapi|dose|dkea|eyJ)[\w.~+/=-]{8,}|\bBearer\s+\S{8,}", "***", text)
+    return re.sub(r"(?i)(\bBearer\s+)?\b(dapi|dose|dkea|eyJ)[\w.~+/=-]{8,}|\b(Bearer|Basic)\s+\S{8,}", "***", text)
 
 
 def _get(client: WorkspaceClient, run_id: int) -> Mapping[str, Any]:

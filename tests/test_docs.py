@@ -77,3 +77,12 @@ def test_every_job_parameter_is_explained() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
+
+
+def test_the_page_of_paths_names_tests_that_are_there() -> None:
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    named = re.findall(r"((?:tests/\w+/)?test_\w+\.py)::(test_\w+)", text)
+    assert len(named) > 30
+    for file, test in named:
+        path = ROOT / file if "/" in file else ROOT / "tests/hostile" / file
+        assert f"\ndef {test}(" in path.read_text(encoding="utf-8"), f"{file}::{test}"

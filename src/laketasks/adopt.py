@@ -24,6 +24,7 @@ from laketasks.column import (
     VALID_TO,
 )
 from laketasks.error import TargetError
+from laketasks.kind import type_text
 from laketasks.spec import AdoptSpec, LoadSpec
 from laketasks.sql import OPEN_END, quote
 from laketasks.surrogate import surrogate_columns, surrogate_key
@@ -51,7 +52,7 @@ class Adoption:
     @property
     def statements(self) -> tuple[str, ...]:
         """What the adoption runs, as SQL; an engine without ADD COLUMNS gets the columns by an append of no rows."""
-        added = ", ".join(f"{quote(name)} {kind.simpleString().upper()}" for name, kind in self.added.items())
+        added = ", ".join(f"{quote(name)} {type_text(kind)}" for name, kind in self.added.items())
         return (f"ALTER TABLE {self.target.quoted} ADD COLUMNS ({added})", self.update)
 
 

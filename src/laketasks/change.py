@@ -36,12 +36,13 @@ class Load:
 class Merge:
     """One MERGE: `match` are the columns it matches on, `clauses` its WHEN clauses over `t` and `s`.
 
-    `steps` is what the staged rows become before they meet the target, a SELECT over `{stage}`: one row each per match.
+    `steps` is what the staged rows become before they meet the target, a SELECT: one row each per match. The staged
+    table's name stands between its parts.
     """
 
     match: tuple[str, ...]
     clauses: tuple[str, ...]
-    steps: str = f"SELECT * FROM {{stage}} WHERE {ACT} IS NOT NULL"
+    steps: tuple[str, ...] = ("SELECT * FROM ", f" WHERE {ACT} IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from laketasks.column import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, INTERNAL_PREFIX, IS_CURRENT, IS_DELETED
 from laketasks.commits import Commit, existed
 from laketasks.error import SourceError
+from laketasks.kind import type_text
 from laketasks.run_log import LastLoad
 from laketasks.sql import quote, quote_table, same, text
 from laketasks.target import Target
@@ -105,7 +106,7 @@ def _whole(spark: SparkSession, table: str, latest: Commit, target: Target, keys
     }
     deletes = gone.selectExpr(
         *(
-            f"cast({made.get(field.name, 'NULL')} AS {field.dataType.simpleString()}) AS {quote(field.name)}"
+            f"cast({made.get(field.name, 'NULL')} AS {type_text(field.dataType)}) AS {quote(field.name)}"
             for field in rows.schema.fields
         )
     )

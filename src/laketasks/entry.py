@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.counts import DRY_RUN, FAILED, SUCCESS
 from laketasks.error import LoadError
+from laketasks.secret import without_secrets
 from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from laketasks.summary import Record, TaskState, states_of
 from laketasks.summary import summarize as summary_of
@@ -166,7 +167,8 @@ def _states(spec: SummarySpec) -> tuple[list[TaskState] | None, str]:
         record, run_of = _recorded(Path(os.environ[RUN_RECORD])) if RUN_RECORD in os.environ else _asked(spec)
         return states_of(record, spec.children, run_of), ""
     except Exception as error:  # whatever the workspace's client raises, the run log still tells
-        return None, f"{type(error).__name__}: {error}"
+        said = str(error).partition(" Config: ")[0]  # behind it the SDK writes how it tried to log in
+        return None, without_secrets(f"{type(error).__name__}: {said}")
 
 
 def _recorded(file: Path) -> tuple[Record, Callable[[Record], Record]]:
@@ -255,7 +257,7 @@ def _log(
         keys=outcome.keys if outcome else None,
         history=outcome.history if outcome else None,
         error_class=type(error).__name__ if error else None,
-        error=_full(error) if error else None,
+        error=without_secrets(_full(error)) if error else None,
     )
     append(spark, context.run_log, row)
 

@@ -17,7 +17,7 @@ from laketasks.canonical import row_hash
 from laketasks.column import JOB_RUN_ID, is_ours
 from laketasks.error import GuardError
 from laketasks.spec import CdcSourceConfig, LoadSpec
-from laketasks.sql import listed, on, quote, quote_table, same, text
+from laketasks.sql import listed, on, one_expression, quote, quote_table, same, text
 from laketasks.stage import staged
 from laketasks.target import create, evolve, fit, locate
 
@@ -114,7 +114,7 @@ def _names_of_broken(rules: list[tuple[str, str, str]]) -> str:
 
 
 def _met(rule: str) -> str:
-    return f"coalesce(({rule}), false)"
+    return f"coalesce({one_expression(rule)}, false)"
 
 
 def _all_met(rules: list[tuple[str, str, str]], kind: str) -> str:

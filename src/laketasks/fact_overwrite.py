@@ -16,7 +16,7 @@ from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UP
 from laketasks.error import GuardError, SchemaError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
-from laketasks.sql import instant, quote, text
+from laketasks.sql import instant, one_expression, quote, text
 from laketasks.target import Target
 
 
@@ -62,7 +62,7 @@ def _drops(load: Load, target: Target, columns: tuple[str, ...]) -> bool:
 
 
 def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:
-    outside = rows.where(f"NOT coalesce({scope}, false)").count()
+    outside = rows.where(f"NOT coalesce({one_expression(scope)}, false)").count()
     if outside:
         raise GuardError(
             f"{load.spec.target_table}: {outside} rows of the source lie outside replace_where ({scope}), and would be "

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pyspark.sql.types import DataType, DateType, NumericType, TimestampNTZType, TimestampType
 
 from laketasks.error import SourceError
+from laketasks.kind import type_text
 from laketasks.spec import parse_instant
 from laketasks.sql import instant, text
 
@@ -46,7 +47,7 @@ def from_mark(column: str, mark: str, kind: DataType, lookback: timedelta) -> st
             raise SourceError(f"the run log's watermark {mark!r} is not a timestamp, but the column {column} is")
         return f"{column} >= {instant(moment - lookback)}"
     if not lookback:
-        return f"{column} >= cast({text(mark)} AS {kind.simpleString()})"
+        return f"{column} >= cast({text(mark)} AS {type_text(kind)})"
     if isinstance(kind, DateType):
         return f"{column} >= date_sub(cast({text(mark)} AS DATE), {-(-lookback // timedelta(days=1))})"
     if isinstance(kind, TimestampNTZType):

@@ -20,7 +20,8 @@ from laketasks.column import ACT, FATE
 from laketasks.counts import FATES, Counts
 from laketasks.error import TargetError
 from laketasks.event import ENDED
-from laketasks.sql import listed, quote, quote_table, same
+from laketasks.kind import type_text
+from laketasks.sql import listed, one_expression, quote, quote_table, same
 from laketasks.stage import staged, viewed
 from laketasks.stored import WRITTEN_SINCE
 from laketasks.target import Target
@@ -188,7 +189,7 @@ def _with_fates(settled: Counts, by_fate: list[Row]) -> Counts:
 
 def _merge(spark: SparkSession, merge: Merge, name: str, target: Target, as_found: str, *, inserts: bool) -> None:
     """Without a row to insert there is no clause for one: else the whole table is in an outer join."""
-    steps = f"SELECT r.* FROM ({merge.steps.replace('{stage}', quote_table(name))}) {as_found}"
+    steps = f"SELECT r.* FROM ({quote_table(name).join(merge.steps)}) {as_found}"
     clauses = " ".join(clause for clause in merge.clauses if inserts or not clause.startswith("WHEN NOT MATCHED"))
     spark.sql(f"MERGE INTO {target.quoted} t USING ({steps}) s ON {same(merge.match)} {clauses}").collect()
 
@@ -204,7 +205,7 @@ def _replace(rows: DataFrame, change: Change, replace: Replace, target: Target, 
         values = [
             f"{quote(own[name.lower()])} AS {quote(name)}"
             if name.lower() in own
-            else f"cast(NULL AS {kind.simpleString()}) AS {quote(name)}"
+            else f"cast(NULL AS {type_text(kind)}) AS {quote(name)}"
             for name, kind in target.columns.items()
         ]
     with viewed(target.spark, rows.where(f"{ACT} IS NOT NULL").selectExpr(*values)) as view:
@@ -214,7 +215,7 @@ def _replace(rows: DataFrame, change: Change, replace: Replace, target: Target, 
             writer = writer.option("partitionOverwriteMode", "static")
             writer.option("overwriteSchema", str(replace.reshape).lower()).saveAsTable(target.quoted)
         else:
-            where = replace.where or "true"
+            where = one_expression(replace.where or "true")
             target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()
 
 

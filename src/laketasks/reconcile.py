@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from laketasks.column import DELETE, ENDS_AT, IS_CURRENT, IS_DELETED, LATE, WATERMARK
 from laketasks.error import GuardError
+from laketasks.kind import type_text
 from laketasks.source import RawSource, meta_columns, reached
 from laketasks.spec import LoadSpec, RunContext, names_task
 from laketasks.sql import quote
@@ -106,7 +107,7 @@ def _late(raw: RawSource, spec: LoadSpec, named: list[str], target: Target, sinc
         .groupBy(*(_key(i) for i in range(len(own))))
         .agg(F.expr(f"max({WATERMARK}) AS watermark"), F.expr("max(live) AS live"))
     )
-    kinds = [target.columns.get(name, raw.types[key]).simpleString() for name, key in zip(own, named, strict=True)]
+    kinds = [type_text(target.columns.get(name, raw.types[key])) for name, key in zip(own, named, strict=True)]
     both = " AND ".join(
         f"cast(s.{quote(key)} AS {kind}) <=> t.{_key(i)}"
         for i, (key, kind) in enumerate(zip(named, kinds, strict=True))

@@ -169,9 +169,9 @@ def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType])
     others = ", ".join(quote(name) for name in columns if name != VALID_FROM)
     stays = f"{others}, {AT}, {_DELETES}"
     steps = (
-        f"SELECT {stays}, {OLD_FROM} AS {VALID_FROM}, IF({ACT} = 'update', 'update', 'close') AS {ACT} "
-        f"FROM {{stage}} WHERE {ACT} IN ('close', 'reopen', 'update') "
-        f"UNION ALL SELECT {stays}, {VALID_FROM}, 'open' AS {ACT} FROM {{stage}} WHERE {ACT} IN ('open', 'reopen')"
+        f"SELECT {stays}, {OLD_FROM} AS {VALID_FROM}, IF({ACT} = 'update', 'update', 'close') AS {ACT} FROM ",
+        f" WHERE {ACT} IN ('close', 'reopen', 'update') UNION ALL SELECT {stays}, {VALID_FROM}, 'open' AS {ACT} FROM ",
+        f" WHERE {ACT} IN ('open', 'reopen')",
     )
     audit = f"{UPDATED_AT} = s.{UPDATED_AT}, {JOB_RUN_ID} = s.{JOB_RUN_ID}"
     order = (SEQUENCE, WATERMARK)

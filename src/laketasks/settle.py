@@ -16,6 +16,7 @@ from laketasks.change import Load
 from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK
 from laketasks.error import GuardError
 from laketasks.guard import refuse_conflicts
+from laketasks.kind import type_text
 from laketasks.source import Source
 from laketasks.sql import listed, quote
 from laketasks.target import Target
@@ -40,7 +41,7 @@ def conform(source: Source, target: Target, types: Mapping[str, DataType]) -> So
     casts = {
         name: quote(name)
         if types[name] == kind and named[name] == name
-        else f"cast({quote(name)} AS {types[name].simpleString()}) AS {quote(named[name])}"
+        else f"cast({quote(name)} AS {type_text(types[name])}) AS {quote(named[name])}"
         for name, kind in source.carried.items()
     }
     meta = [name for name in source.frame.columns if name not in source.carried]

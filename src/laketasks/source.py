@@ -16,7 +16,7 @@ from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMAR
 from laketasks.commits import Commit, latest_commits
 from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
-from laketasks.sql import fill_catalogs, quote, quote_table, text
+from laketasks.sql import fill_catalogs, one_expression, quote, quote_table, text
 
 _SYNCED = "_fivetran_synced"
 _DELETED = "_fivetran_deleted"
@@ -110,7 +110,7 @@ def open_source(
         types=types,
         sequence_by=sequence_by,
         watermark=(_known("watermark", named, columns) or (synced,))[0],
-        deletes=config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else ""),
+        deletes=_deletes(spec, columns),
         commits=commits,
         pinned=pinned,
         ends=ends,
@@ -138,7 +138,7 @@ def _open_feed(spark: SparkSession, spec: LoadSpec, changes: Callable[[tuple[Com
         if is_torn(error):
             raise
         raise SourceError(f"cannot read the change feed of {spec.source_table}: {error}") from error
-    flag = spec.cdc_source_config.apply_as_deletes or (quote(columns[_DELETED]) if _DELETED in columns else "")
+    flag = _deletes(spec, columns)
     return RawSource(
         frame=feed.frame,
         columns=columns,
@@ -151,6 +151,12 @@ def _open_feed(spark: SparkSession, spec: LoadSpec, changes: Callable[[tuple[Com
         whole=feed.whole,
         notes=(feed.note,) if feed.note else (),
     )
+
+
+def _deletes(spec: LoadSpec, columns: dict[str, str]) -> str:
+    """The condition of the rows that delete, or nothing."""
+    given = spec.cdc_source_config.apply_as_deletes
+    return one_expression(given) if given else quote(columns[_DELETED]) if _DELETED in columns else ""
 
 
 def filter_rows(raw: RawSource, spec: LoadSpec, watermark_from: str | None) -> DataFrame:

@@ -42,6 +42,14 @@ def on(side: str, name: str) -> str:
     return f"{side}.{quote(name)}" if side else quote(name)
 
 
+def one_expression(condition: str) -> str:
+    """A condition of the row where it is part of ours: nothing of it reaches past its parentheses.
+
+    The generator refuses one that closes them, or that holds a comment (`condition_problem` in sql_text.py).
+    """
+    return f"({condition})"
+
+
 def same(names: Iterable[str], left: str = "t", right: str = "s") -> str:
     """Null-safe equality of the named columns.
 
@@ -83,6 +91,6 @@ def fill_catalogs(statement: str, catalogs: Mapping[str, str]) -> str:
             return match["kept"]
         catalog = catalogs[match["name"]]
         inside_quotes = match.start() > 0 and statement[match.start() - 1] == "`"
-        return catalog if inside_quotes else quote(catalog)
+        return quote(catalog)[1:-1] if inside_quotes else quote(catalog)
 
     return _TOKEN.sub(replacement, statement)

@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 
 from laketasks.column import SYSTEM
 from laketasks.error import SchemaError
+from laketasks.kind import type_text
 from laketasks.sql import quote, quote_table, text
 
 _WHOLE = (ByteType, ShortType, IntegerType, LongType)
@@ -58,7 +59,7 @@ class Target:
             *(
                 f"{quote(spelling)} AS {quote(name)}"
                 if spelling
-                else f"cast(NULL AS {columns[name].simpleString()}) AS {quote(name)}"
+                else f"cast(NULL AS {type_text(columns[name])}) AS {quote(name)}"
                 for name, spelling in own.items()
             )
         )
@@ -109,7 +110,7 @@ def create(target: Target, columns: Mapping[str, DataType], comment: str) -> Tar
     """
     if target.exists:
         return target
-    body = ", ".join(f"{quote(name)} {kind.simpleString()}" for name, kind in columns.items())
+    body = ", ".join(f"{quote(name)} {type_text(kind)}" for name, kind in columns.items())
     said = f" COMMENT {text(comment)}" if comment else ""
     target.spark.sql(f"CREATE TABLE IF NOT EXISTS {target.quoted} ({body}) USING delta{said} {_PROPERTIES}").collect()
     return locate(target.spark, target.name)

@@ -35,6 +35,7 @@ from laketasks.column import (
     WATERMARK,
 )
 from laketasks.event import LAST, READS, RUN_AT, SEED, STARTS, VALUED
+from laketasks.kind import type_text
 from laketasks.source import Source
 from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, listed, on, quote, same, text
@@ -87,7 +88,7 @@ def _seeds(load: Load, source: Source, rows: DataFrame, stored: DataFrame) -> Da
     seeds = _as_points(rows, stored.where(f"{VALID_FROM} < {_EARLIEST}"), begun)
     if load.config.source_mode != "events" or load.config.delete_mode == "ignore":
         return seeds
-    no_sequence = f"cast(NULL AS {source.order_columns[SEQUENCE].simpleString()})"
+    no_sequence = f"cast(NULL AS {type_text(source.order_columns[SEQUENCE])})"
     ended = {AT: DELETED_AT, DELETE: "true", SEED: "false", SEQUENCE: no_sequence}
     return seeds.unionAll(_as_points(rows, stored.where(f"{IS_DELETED} AND {DELETED_AT} >= {_EARLIEST}"), ended))
 

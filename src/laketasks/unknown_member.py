@@ -23,6 +23,7 @@ from laketasks.column import (
     VALID_TO,
 )
 from laketasks.error import SourceError
+from laketasks.kind import type_text
 from laketasks.source import Source
 from laketasks.sql import OPEN_END, on, quote, text
 from laketasks.sql import instant as instant_of
@@ -58,7 +59,7 @@ def add_unknown_member(load: Load, source: Source, target: Target, change: Chang
         JOB_RUN_ID: text(load.context.job_run_id),
     }
     columns = [
-        f"{values.get(field.name, f'cast(NULL AS {field.dataType.simpleString()})')} AS {quote(field.name)}"
+        f"{values.get(field.name, f'cast(NULL AS {type_text(field.dataType)})')} AS {quote(field.name)}"
         for field in change.rows.schema.fields
     ]
     one = target.spark.range(1)
