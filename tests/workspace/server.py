@@ -1,6 +1,6 @@
 """A workspace on the loopback: it keeps files and jobs, executes wheel tasks for real, and knows no other call.
 
-The calls are those that the CLI and databricks-sdk make for jobs and one wheel. One token is let in.
+The calls are those that CLI and databricks-sdk make for jobs and one wheel. A user and a service principal may log in.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from tests.workspace.runs import Runs
 
 TOKEN = "dapi0123456789abcdef0123456789abcdef"
 USER = "ana@example.com"
+SERVICE_TOKEN = "dapi9876543210fedcba9876543210fedcba"
+SERVICE_PRINCIPAL = "00000000-1111-2222-3333-444444444444"
+_LOGINS = {f"Bearer {TOKEN}": USER, f"Bearer {SERVICE_TOKEN}": SERVICE_PRINCIPAL}
 PAGE = 100
 _PAGED = ("tasks", "job_clusters", "environments", "parameters")
 _JOB_DEFAULTS: dict[str, Any] = {
@@ -37,11 +40,12 @@ _TASK_DEFAULTS: dict[str, Any] = {"run_if": "ALL_SUCCESS", "timeout_seconds": 0,
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: `query` holds the last value of each name, `body` the object of a JSON request."""
+    """A request: `query` holds the last value of each name, `body` the object of a JSON request, `who` asks."""
 
     query: Mapping[str, str]
     raw: bytes
     path: str
+    who: str
 
     @property
     def body(self) -> dict[str, Any]:
@@ -65,7 +69,9 @@ class Workspace:
 
     def __post_init__(self) -> None:
         self.files = Files(self.folder / "Workspace")
-        self.files.make_folder(f"/Users/{USER}")
+        self._owners: dict[str, str] = {}  # of jobs/1, directories/2
+        for name in _LOGINS.values():
+            self.files.make_folder(f"/Users/{name}")
         self.lake = self.folder / "lake"
         self.runs = Runs(self.files, self.folder / "executed", self.lake)
         self._numbers = itertools.count(1001)
@@ -74,7 +80,11 @@ class Workspace:
     # --- files ---
 
     def get_status(self, asked: Asked) -> Any:
-        return self.files.status(asked.query["path"])
+        path = asked.query["path"]
+        status = self.files.status(path)
+        home = re.match("(?:/Workspace)?/Users/([^/]+)", path)
+        self._owners[f"directories/{status['object_id']}"] = home[1] if home else USER
+        return status
 
     def mkdirs(self, asked: Asked) -> Any:
         self.files.make_folder(asked.body["path"])
@@ -97,6 +107,7 @@ class Workspace:
     def create(self, asked: Asked) -> Any:
         number = next(self._numbers)
         self.jobs[number] = _settings(asked.body)
+        self._owners[f"jobs/{number}"] = asked.who
         return {"job_id": number}
 
     def reset(self, asked: Asked) -> Any:
@@ -114,8 +125,8 @@ class Workspace:
         settings, following = _page(self._job(number), asked.query)
         return {
             "job_id": number,
-            "creator_user_name": USER,
-            "run_as_user_name": USER,
+            "creator_user_name": self._owners[f"jobs/{number}"],
+            "run_as_user_name": self._owners[f"jobs/{number}"],
             "settings": settings,
             **following,
         }
@@ -131,7 +142,7 @@ class Workspace:
     def get_run(self, asked: Asked) -> Any:
         record = self.runs.record(int(asked.query["run_id"]))
         record |= {
-            "creator_user_name": USER,
+            "creator_user_name": self._owners[f"jobs/{record['job_id']}"],
             "run_page_url": f"{self.url}/jobs/{record['job_id']}/runs/{record['run_id']}",
         }
         run, following = _page(record, asked.query)
@@ -153,16 +164,19 @@ class Workspace:
 
     # --- the rest ---
 
-    def me(self, _: Asked) -> Any:
-        return {"id": "1", "userName": USER, "active": True}
+    def me(self, asked: Asked) -> Any:
+        return {"id": "1", "userName": asked.who, "active": True}
 
     def warehouses(self, _: Asked) -> Any:
         return {"warehouses": [{"id": "w1", "name": "Serverless Starter Warehouse", "state": "STOPPED"}]}
 
     def get_permissions(self, asked: Asked) -> Any:
         place = asked.path.partition("/permissions/")[2]
-        owner = [{"user_name": USER, "all_permissions": [{"permission_level": "IS_OWNER", "inherited": False}]}]
-        return {"object_id": f"/{place}", "access_control_list": owner + self.permissions.get(place, [])}
+        level = "IS_OWNER" if place.startswith("jobs/") else "CAN_MANAGE"
+        who = self._owners[place]
+        owner = {"user_name" if "@" in who else "service_principal_name": who}
+        entry = {**owner, "all_permissions": [{"permission_level": level, "inherited": False}]}
+        return {"object_id": f"/{place}", "access_control_list": [entry, *self.permissions.get(place, [])]}
 
     def put_permissions(self, asked: Asked) -> Any:
         place = asked.path.partition("/permissions/")[2]
@@ -184,7 +198,7 @@ class Workspace:
         if address.path == "/.well-known/databricks-config":
             return 200, {"oidc_endpoint": f"{self.url}/oidc", "workspace_id": "1"}
         self.asked.append(f"{method} {address.path}")
-        if token != f"Bearer {TOKEN}":
+        if token not in _LOGINS:
             return 401, {
                 "error_code": "UNAUTHENTICATED",
                 "message": "Credential was not sent or was of an unsupported type",
@@ -194,7 +208,7 @@ class Workspace:
             self.unknown.append(f"{method} {address.path}")
             return 404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for {method} {address.path}"}
         try:
-            return 200, call(self, Asked(query, raw, address.path))
+            return 200, call(self, Asked(query, raw, address.path, _LOGINS[token]))
         except Refused as refused:
             return refused.status, {"error_code": refused.code, "message": refused.message}
         except (KeyError, ValueError) as error:

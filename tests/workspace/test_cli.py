@@ -16,7 +16,7 @@ import pytest
 
 from tests.generator.loopback import log_in
 from tests.workspace.project import LAYER, ROWS, Project, new_project
-from tests.workspace.server import Workspace, workspace
+from tests.workspace.server import SERVICE_PRINCIPAL, SERVICE_TOKEN, Workspace, workspace
 
 pytestmark = pytest.mark.cli
 
@@ -26,10 +26,10 @@ class Repository:
     project: Project
     there: Workspace
 
-    def bundle(self, *arguments: str, code: int = 0) -> str:
+    def bundle(self, *arguments: str, target: str = "dev", code: int = 0) -> str:
         """Both outputs of `databricks bundle ...`, which must end with this code; shown when the test fails."""
         done = subprocess.run(
-            ["databricks", "bundle", *arguments, "--target", "dev"],
+            ["databricks", "bundle", *arguments, "--target", target],
             cwd=self.project.folder,
             capture_output=True,
             text=True,
@@ -96,3 +96,24 @@ def test_from_a_clone_to_nothing_left(repository: Repository) -> None:
     bundle("destroy", "--auto-approve")
     assert not repository.there.jobs
     assert not [*repository.there.files.local("/Users/ana@example.com/.bundle").rglob("*.*")]
+
+
+def test_production_is_deployed_by_its_service_principal_and_by_no_other(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = repository.bundle
+    monkeypatch.setenv("BUNDLE_VAR_service_principal", SERVICE_PRINCIPAL)
+    assert "should explicitly include the current deployment identity" in bundle("validate", target="prod")
+    monkeypatch.setenv("DATABRICKS_TOKEN", SERVICE_TOKEN)
+    for created, unchanged in ((1, 0), (0, 1)):
+        assert "Validation OK!" in bundle("validate", "--strict", target="prod")
+        said = bundle("deploy", "--fail-on-active-runs", target="prod")
+        assert f"Resources: {2 * created} created, 0 changed, 0 deleted, {2 * unchanged} unchanged" in said
+    ((number, job),) = repository.there.jobs.items()
+    assert (job["name"], job["run_as"]) == (LAYER, {"service_principal_name": SERVICE_PRINCIPAL})
+    # CAN_MANAGE of the one that owns the job is left out by the CLI
+    (others,) = repository.there.permissions[f"jobs/{number}"]
+    assert (others["group_name"], others["permission_level"]) == ("users", "CAN_VIEW")
+    assert not [*repository.there.files.local("/Users/ana@example.com/.bundle").rglob("*.*")]
+    bundle("destroy", "--auto-approve", target="prod")
+    assert not repository.there.jobs
