@@ -22,9 +22,9 @@ from laketasks.column import (
     UPDATED_AT,
     VALID_FROM,
     VALID_TO,
+    type_text,
 )
 from laketasks.error import TargetError
-from laketasks.kind import type_text
 from laketasks.spec import AdoptSpec, LoadSpec
 from laketasks.sql import OPEN_END, quote
 from laketasks.surrogate import surrogate_columns, surrogate_key

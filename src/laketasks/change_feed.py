@@ -15,10 +15,17 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from laketasks.column import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, INTERNAL_PREFIX, IS_CURRENT, IS_DELETED
+from laketasks.column import (
+    CHANGE_TYPE,
+    COMMIT_TIMESTAMP,
+    COMMIT_VERSION,
+    INTERNAL_PREFIX,
+    IS_CURRENT,
+    IS_DELETED,
+    type_text,
+)
 from laketasks.commits import Commit, existed
 from laketasks.error import SourceError
-from laketasks.kind import type_text
 from laketasks.run_log import LastLoad
 from laketasks.sql import quote, quote_table, same, text
 from laketasks.target import Target

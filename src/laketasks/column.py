@@ -1,6 +1,8 @@
 """The columns that loaders add. A source's columns of these names are not carried unless they are listed."""
 
-from pyspark.sql.types import DataType, StringType, TimestampType
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, TimestampType
+
+from laketasks.sql import quote
 
 LOADED_AT = "_loaded_at"
 UPDATED_AT = "_updated_at"
@@ -42,3 +44,18 @@ def is_ours(name: str) -> bool:
     """Whether a source column of this name is left out unless column_list names it."""
     lowered = name.lower()
     return lowered in (*SYSTEM, *_FEED) or lowered.startswith(("_fivetran_", INTERNAL_PREFIX))
+
+
+def type_text(kind: DataType) -> str:
+    """The type as SQL writes it, the names in it quoted, which `simpleString` leaves as the source has them.
+
+    >>> type_text(StructType().add("a`b:INT>", "int").add("c", "array<string>"))
+    'STRUCT<`a``b:INT>`: INT, `c`: ARRAY<STRING>>'
+    """
+    if isinstance(kind, StructType):
+        return f"STRUCT<{', '.join(f'{quote(field.name)}: {type_text(field.dataType)}' for field in kind.fields)}>"
+    if isinstance(kind, ArrayType):
+        return f"ARRAY<{type_text(kind.elementType)}>"
+    if isinstance(kind, MapType):
+        return f"MAP<{type_text(kind.keyType)}, {type_text(kind.valueType)}>"
+    return str(kind.simpleString()).upper()

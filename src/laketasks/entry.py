@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.counts import DRY_RUN, FAILED, SUCCESS
 from laketasks.error import LoadError
-from laketasks.secret import without_secrets
 from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from laketasks.summary import Record, TaskState, states_of
 from laketasks.summary import summarize as summary_of
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from laketasks.load import Outcome
 
 RUN_RECORD = "LAKETASKS_RUN_RECORD"
+_SECRET = re.compile(r"(?i)(TOKEN|SECRET|PASSWORD|CREDENTIALS)$")
+_LOOKS_LIKE_ONE = re.compile(
+    r"\b(?:dapi|dose|dkea)[\w-]{8,}|\beyJ[\w-]{6,}\.[\w.-]+|(?i:\b(?:Bearer|Basic)\s+)[\w.~+/=-]{8,}|(?<=://)[^\s/@]+@"
+)
 _Second = TypeVar("_Second", RunContext, AdoptSpec)
 
 
@@ -267,3 +271,15 @@ def _full(error: BaseException) -> str:
     if isinstance(error, LoadError):
         return f"{type(error).__name__}: {error}"
     return "".join(traceback.format_exception(error))
+
+
+def without_secrets(text: str) -> str:
+    """The text with `***` for whatever is, in this environment, or looks like, what logs in to a workspace.
+
+    >>> without_secrets("403 for Bearer dapi-0123456789 by http://me:secret@proxy:1")
+    '403 for *** by http://***proxy:1'
+    """
+    values = {value for name, value in os.environ.items() if _SECRET.search(name) and len(value) > 5}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return _LOOKS_LIKE_ONE.sub("***", text)

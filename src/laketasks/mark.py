@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from pyspark.sql.types import DataType, DateType, NumericType, TimestampNTZType, TimestampType
 
+from laketasks.column import type_text
 from laketasks.error import SourceError
-from laketasks.kind import type_text
 from laketasks.spec import parse_instant
 from laketasks.sql import instant, text
 

@@ -16,11 +16,10 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from laketasks.change import Change, Merge, Replace
-from laketasks.column import ACT, FATE
+from laketasks.column import ACT, FATE, type_text
 from laketasks.counts import FATES, Counts
 from laketasks.error import TargetError
 from laketasks.event import ENDED
-from laketasks.kind import type_text
 from laketasks.sql import listed, one_expression, quote, quote_table, same
 from laketasks.stage import staged, viewed
 from laketasks.stored import WRITTEN_SINCE

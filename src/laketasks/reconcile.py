@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from laketasks.column import DELETE, ENDS_AT, IS_CURRENT, IS_DELETED, LATE, WATERMARK
+from laketasks.column import DELETE, ENDS_AT, IS_CURRENT, IS_DELETED, LATE, WATERMARK, type_text
 from laketasks.error import GuardError
-from laketasks.kind import type_text
 from laketasks.source import RawSource, meta_columns, reached
 from laketasks.spec import LoadSpec, RunContext, names_task
 from laketasks.sql import quote

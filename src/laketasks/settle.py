@@ -13,10 +13,9 @@ from pyspark.sql.types import BooleanType, DataType
 from laketasks import mark
 from laketasks.canonical import row_hash
 from laketasks.change import Load
-from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK
+from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK, type_text
 from laketasks.error import GuardError
 from laketasks.guard import refuse_conflicts
-from laketasks.kind import type_text
 from laketasks.source import Source
 from laketasks.sql import listed, quote
 from laketasks.target import Target

@@ -20,9 +20,8 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from laketasks.column import SYSTEM
+from laketasks.column import SYSTEM, type_text
 from laketasks.error import SchemaError
-from laketasks.kind import type_text
 from laketasks.sql import quote, quote_table, text
 
 _WHOLE = (ByteType, ShortType, IntegerType, LongType)

@@ -33,9 +33,9 @@ from laketasks.column import (
     VALID_FROM,
     VALID_TO,
     WATERMARK,
+    type_text,
 )
 from laketasks.event import LAST, READS, RUN_AT, SEED, STARTS, VALUED
-from laketasks.kind import type_text
 from laketasks.source import Source
 from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, listed, on, quote, same, text

@@ -21,9 +21,9 @@ from laketasks.column import (
     UPDATED_AT,
     VALID_FROM,
     VALID_TO,
+    type_text,
 )
 from laketasks.error import SourceError
-from laketasks.kind import type_text
 from laketasks.source import Source
 from laketasks.sql import OPEN_END, on, quote, text
 from laketasks.sql import instant as instant_of

@@ -29,8 +29,9 @@ SCHEMA = "s'--"  # Sail takes no other signs in a folder
 NESTED = "a`:INT>) USING parquet LOCATION '/tmp/x' --"
 COLUMNS = (NAME, "{stage}", 'it\'s "so"', SCRIPT.replace("=", ""), "a\\", "-- x")
 KEY = f"key {NAME}"
-RAISES = "SELECT cast(raise_error(id) AS STRING) AS id FROM {bronze_catalog}.b.attack"
 CONDITION = "`it's \"so\"` <> ') OR (' AND `-- x` IS NOT NULL"
+READS = f"{CONDITION} AND id IN (SELECT id FROM dev_bronze.b.attack)"  # what a condition may do
+RAISES = "SELECT cast(raise_error(id) AS STRING) AS id FROM {bronze_catalog}.b.attack"
 
 
 def source(key: int = 1) -> pa.Table:
@@ -65,7 +66,7 @@ def rows() -> list[dict[str, Any]]:
             2,
             "fact_overwrite",
             **texts,
-            cdc_source_config={**config, "replace_where": "`it's \"so\"` <> '' OR true"},
+            cdc_source_config={**config, "where": READS, "replace_where": "`it's \"so\"` <> '' OR true"},
         ),
         row("doubled", 2, "scd1", **{**texts, "src_table_name": "doubled"}, business_key_columns=["id"]),
         row("foreign", 2, "scd1", **texts, business_key_columns=["id"], primary_key_columns=[KEY]),

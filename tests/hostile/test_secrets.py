@@ -18,8 +18,7 @@ from urllib.parse import quote
 
 import pytest
 
-from laketasks.entry import _states
-from laketasks.secret import without_secrets
+from laketasks.entry import _states, without_secrets
 from laketasks.spec import SummarySpec
 from laketasks.summary import summarize
 from tests.generator.rows import ROOT, project

@@ -1,1 +1,0 @@
-../../../../src/laketasks/kind.py
