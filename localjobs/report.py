@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from localjobs.call import HEADER
 from localjobs.job import WheelTask
 from localjobs.progress import duration
 from localjobs.record import RunRecord, TaskRun
-from localjobs.run import HEADER
 from localjobs.runif import SUCCEEDED
 
 _TAIL_LINES = 12

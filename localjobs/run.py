@@ -6,24 +6,22 @@ the root's, drives the whole tree: processes, the number of tasks at once and wh
 
 from __future__ import annotations
 
-import os
 import selectors
-import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
+from localjobs.call import call_of, header, may_retry, wait_before_retry
 from localjobs.condition import outcome
 from localjobs.engine import Renewable
 from localjobs.graph import Order
+from localjobs.interrupt import interrupts_heard
 from localjobs.iterations import iterations
-from localjobs.job import ConditionTask, EachTask, Job, JobTask, NotebookTask, ProcessBody, PythonTask, Task, WheelTask
+from localjobs.job import ConditionTask, EachTask, Job, JobTask, ProcessBody, Task
 from localjobs.processes import Ended, Processes
 from localjobs.progress import Progress, Quiet
 from localjobs.record import RunRecord, TaskRun
@@ -96,7 +94,7 @@ class Run:
 
     def execute(self) -> str:
         """Run until every task has ended; the run's result."""
-        with _interrupts_heard() as heard, selectors.DefaultSelector() as selector:
+        with interrupts_heard() as heard, selectors.DefaultSelector() as selector:
             selector.register(self.processes, selectors.EVENT_READ)
             selector.register(heard.descriptor, selectors.EVENT_READ)
             self._begin()
@@ -480,77 +478,5 @@ def _after(seconds: int) -> float:
     return time.monotonic() + seconds if seconds else float("inf")
 
 
-def call_of(body: ProcessBody, job_parameters: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """What a task's process calls, and with what; the parameters of the job win over a notebook's own."""
-    if isinstance(body, NotebookTask):
-        parameters = {**body.base_parameters, **job_parameters}
-        return "localjobs.attempt:notebook", {"path": body.notebook_path, "parameters": parameters}
-    if isinstance(body, PythonTask):
-        return "localjobs.attempt:python_file", {"path": body.python_file, "argv": list(body.parameters)}
-    wheel = {"package_name": body.package_name, "entry_point_name": body.entry_point}
-    return "localjobs.attempt:wheel", {**wheel, "argv": arguments_of(body, job_parameters)}
-
-
-def arguments_of(body: WheelTask, job_parameters: Mapping[str, str]) -> list[str]:
-    """The arguments of a wheel task: positional ones as they are, else the named ones with the job's on top."""
-    if body.parameters:
-        return list(body.parameters)
-    return [f"--{name}={value}" for name, value in {**body.named_parameters, **job_parameters}.items()]
-
-
-def may_retry(task: Task, attempt_number: int, result: str) -> bool:
-    """Whether an attempt (from 0) that ended so is followed by another."""
-    if result not in ("FAILED", "TIMEDOUT") or (result == "TIMEDOUT" and not task.retry_on_timeout):
-        return False
-    return task.max_retries == -1 or attempt_number < task.max_retries
-
-
-def wait_before_retry(run: TaskRun, now: int) -> int:
-    """How long the next attempt has to wait, in milliseconds: the interval is one between the starts of two."""
-    return max(0, run.start_time + run.task.min_retry_interval_millis - now)
-
-
-HEADER = "=== attempt "
-
-
-def header(run: TaskRun) -> str:
-    """The line that begins an attempt's output in its task's log."""
-    moment = datetime.fromtimestamp(run.start_time / 1000, tz=timezone.utc)
-    return f"{HEADER}{run.attempt_number + 1} of {run.task.task_key}, {moment:%Y-%m-%d %H:%M:%S} UTC ===\n"
-
-
 def _milliseconds() -> int:
     return int(time.time() * 1000)
-
-
-# --- Ctrl-C ---
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    descriptor: int
-
-    def signals(self) -> bool:
-        """Whether a signal to end came since the last look."""
-        try:
-            return bool(os.read(self.descriptor, 64))
-        except BlockingIOError:
-            return False
-
-
-@contextmanager
-def _interrupts_heard() -> Iterator[_Heard]:
-    """Turn SIGINT and SIGTERM into something to read, so that the loop is never torn out of its middle."""
-    woken, wake = os.pipe()
-    os.set_blocking(woken, False)
-    os.set_blocking(wake, False)
-    before = signal.set_wakeup_fd(wake)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield _Heard(woken)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(before)
-        os.close(woken)
-        os.close(wake)

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from localjobs.call import wait_before_retry
 from localjobs.job import Task, WheelTask
 from localjobs.record import TaskRun
-from localjobs.run import wait_before_retry
 
 _ROOT = Path(__file__).parent.parent.parent
 _PACKAGE = """
