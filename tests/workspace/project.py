@@ -12,6 +12,7 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
+import pytest
 import yaml
 
 from example.delta import read_table
@@ -27,6 +28,10 @@ _COPIED = (
     ".gitignore",
     "bundle/settings.yml",
     "bundle/execution_table.sql",
+)
+needs_cli = pytest.mark.skipif(
+    shutil.which("databricks") is None,
+    reason="no `databricks` on the PATH: install the Databricks CLI (brew, winget, or its release page)",
 )
 _SQL = "SELECT s.id, s.item, i.name FROM {bronze_catalog}.b.sale s JOIN {silver_catalog}.s.item i ON i.id = s.item"
 ROWS: Mapping[str, dict[str, Any]] = {

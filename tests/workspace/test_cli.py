@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.generator.loopback import log_in
-from tests.workspace.project import LAYER, ROWS, Project, new_project
+from tests.workspace.project import LAYER, ROWS, Project, needs_cli, new_project
 from tests.workspace.server import SERVICE_PRINCIPAL, SERVICE_TOKEN, Workspace, workspace
 
-pytestmark = pytest.mark.cli
+pytestmark = [pytest.mark.cli, needs_cli]
 
 
 @dataclass
@@ -54,8 +53,6 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    if shutil.which("databricks") is None:
-        pytest.skip("no `databricks` on the PATH: install the Databricks CLI (brew, winget, or its release page)")
     with workspace(tmp_path / "there") as there:
         log_in(monkeypatch, tmp_path, there.url)
         monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # python3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +16,10 @@ from pyarrow.csv import read_csv
 from tests.generator.loopback import log_in
 from tests.template.instantiate import answers
 from tests.template.links import PROJECT, ROOT
+from tests.workspace.project import needs_cli
 from tests.workspace.server import workspace
 
-pytestmark = pytest.mark.cli
+pytestmark = [pytest.mark.cli, needs_cli]
 
 _SAMPLES = Path("samples/tpch")
 _STANDS_FOR = {  # what logs in, asks, or gets packages
@@ -38,8 +38,6 @@ def commands() -> list[str]:
 
 
 def test_it_goes_as_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("databricks") is None:
-        pytest.skip("no `databricks` on the PATH: install the Databricks CLI (brew, winget, or its release page)")
     (tmp_path / "answers.json").write_text(json.dumps(answers()), encoding="utf-8")
     hour = commands()
     assert {*_STANDS_FOR} <= {*hour}
