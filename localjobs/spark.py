@@ -32,6 +32,8 @@ _SETTINGS = {
     "spark.sql.catalogImplementation": "in-memory",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": "2",  # small data: the default cuts every shuffle into 200 tasks
+    # A load has more statements than the default of 100 keeps the code of: each would be made anew by the next load.
+    "spark.sql.codegen.cache.maxEntries": "1000",
     # Sessions bring no classes of their own; looking for some, the server would ask itself for each class by RPC.
     "spark.sql.artifact.isolation.enabled": "false",
     # It would answer a task from what it answered another: those that share a session number their questions alike.
