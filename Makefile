@@ -11,7 +11,7 @@ demo: .venv/run.stamp      ## load the example's two days on this machine and sh
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
 test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, of its versions, by the CLI, the oracles, and what kills, sleeps or mutates for minutes
-	@$(RUN) -m pytest -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth"
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
 APIS := .venv-apis/spark-3-5.stamp .venv-apis/spark-4-0.stamp .venv-apis/spark-4-3.stamp

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from localjobs.spark import spark as spark_server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# A worker of xdist runs no file. PySpark takes that for its own doctests, and looks for a Spark to run them.
+vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
 CATALOGS = {"sail": ("dev_bronze", "dev_silver"), "spark": ("spark_catalog", "spark_catalog")}
 
