@@ -91,8 +91,8 @@ def _verdict(evidence: Evidence, tables: Sequence[TableReport], failed: Sequence
     if run.state.fate == "failed":
         return f"{about} {run.state.word}{': ' if run.state.message else ''}{first_line(run.state.message)}"
     loaded = sum(table.fate == "succeeded" for table in tables)
-    all_of_them = "all " if loaded == len(tables) else f"{loaded} of "
-    return f"{about}: {all_of_them}{plural(len(tables), 'table')} {done}"
+    share = f"{loaded} of " if loaded < len(tables) else "all " if loaded > 1 else ""
+    return f"{about}: {share}{plural(len(tables), 'table')} {done}"
 
 
 def _figures(run: Run, tables: Sequence[TableReport], now: int) -> str:

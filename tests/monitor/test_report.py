@@ -52,6 +52,8 @@ def test_all_well() -> None:
     report = report_of(evidence(record(element("a"), element("b"))))
     assert (report.bad, report.verdict) == (False, "bronze_to_silver, run 77: all 2 tables loaded")
     assert (report.failures, report.to_do) == ((), ())
+    alone = report_of(evidence(record(element("a"))))
+    assert alone.verdict == "bronze_to_silver, run 77: 1 table loaded"
 
 
 def test_what_a_failure_holds_up() -> None:
