@@ -3,6 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:  # with -j two groups would be installed into one environment at once
 .PHONY: help generate check
 
 help:      ## this list
