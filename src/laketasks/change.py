@@ -26,6 +26,7 @@ class Load:
     keys: tuple[str, ...]
     first: bool  # the target has no rows yet, or is written anew
     closed: bool  # the target has rows that are not current
+    few: bool = False  # the read has few rows beside the target's, and the same ones whenever it is read
 
     @property
     def config(self) -> CdcSourceConfig:

@@ -31,6 +31,7 @@ from laketasks.column import (
     WATERMARK,
 )
 from laketasks.event import LAST_SEQUENCE, READS, RUN_AT, SEED, VALUED
+from laketasks.missing import of_read
 from laketasks.source import Source, instant_expression
 from laketasks.sql import instant, listed, on, quote, same, text
 from laketasks.surrogate import surrogate_columns, surrogates
@@ -47,6 +48,7 @@ def change(load: Load, source: Source, target: Target, columns: tuple[str, ...])
     stored = target.with_columns(
         {**source.carried, **source.order_columns, **AUDIT, IS_DELETED: BooleanType(), DELETED_AT: TimestampType()}
     )
+    stored = of_read(load, source, stored)
     seeds = _seeds(load, rows, stored)
     order = AT if ENDS_AT in source.frame.columns else SEQUENCE
     points = event.runs(load, source, rows.unionByName(seeds), order, source.compared)

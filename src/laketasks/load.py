@@ -45,6 +45,8 @@ LOADERS: Mapping[str, Loader] = MappingProxyType(
     }
 )
 _PLANS = 5  # how often a load is planned when others keep writing
+_FEW = 4  # so many times the rows of a read must a table have before they count as few
+_SENT = 1_000_000  # more rows are not few: their keys would fill the memory of each worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,8 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
         closed=stored.rows > stored.current,
     )
     found = survey(arrived, load.keys)
+    few = arrived.pinned and not load.first and found.read <= min(stored.rows // _FEW, _SENT)
+    load = replace(load, few=few)
     check_survey(load, arrived, found, target_rows=0 if overridden(context) else stored.current)
     source, dropped, duplicates = settle(load, arrived, found)
     before = replace(target, exists=False) if load.first else target

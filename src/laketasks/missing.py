@@ -1,6 +1,7 @@
 """Keys that the table has and the source does not: who they are, and what becomes of them.
 
-They mean something where the source has every key each time (`snapshot`), and where a load reconciles.
+They mean something where the source has every key each time (`snapshot`), and where a load reconciles. Elsewhere only
+the stored rows of the keys that were read matter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 
 from laketasks.change import Load
 from laketasks.source import Source
-from laketasks.sql import same
+from laketasks.sql import quote, same
 
 HERE = "_laketasks_here"  # the key is among the rows that were read
 THERE = "_laketasks_there"  # the key is in the table
@@ -24,11 +25,23 @@ def join_stored(load: Load, source: Source, stored: DataFrame) -> DataFrame:
     if load.config.source_mode == "snapshot":
         return arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "full_outer")
     if source.keys is None:
-        return arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "left_outer")
+        return arrived.alias("s").join(of_read(load, source, kept).alias("t"), F.expr(same(load.keys)), "left_outer")
     held = source.keys.selectExpr("*", f"true AS {_HELD}").alias("h")
     kept = kept.alias("k").join(held, F.expr(same(load.keys, "k", "h")), "left_outer").selectExpr("k.*", f"h.{_HELD}")
     joined = arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "full_outer")
     return joined.where(f"s.{HERE} OR t.{_HELD} IS NULL")
+
+
+def of_read(load: Load, source: Source, stored: DataFrame) -> DataFrame:
+    """The stored rows that have a key which was read; all rows, where that is no gain.
+
+    An outer join cannot send its left side to all workers: Spark would sort the whole table by its keys. For this join
+    it sends them the few keys, and the table's rows stay where they are.
+    """
+    if not load.few:
+        return stored
+    keys = F.broadcast(source.frame.select(*[quote(key) for key in load.keys]))
+    return stored.alias("t").join(keys.alias("s"), F.expr(same(load.keys)), "left_semi")
 
 
 def policy(load: Load, source: Source) -> str:

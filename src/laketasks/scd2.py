@@ -76,7 +76,8 @@ def _joined(load: Load, source: Source, target: Target, system: dict[str, DataTy
     stored_columns = {**source.carried, **{name: system[name] for name in _STORED}}
     stored = target.with_columns(stored_columns)
     closed = (
-        stored.where(f"NOT {IS_CURRENT}" if load.closed else "false")
+        missing.of_read(load, source, stored)
+        .where(f"NOT {IS_CURRENT}" if load.closed else "false")
         .groupBy(*[quote(key) for key in load.keys])
         .agg(
             F.expr(f"max({VALID_TO}) AS {VALID_TO}"),

@@ -36,6 +36,7 @@ from laketasks.column import (
     type_text,
 )
 from laketasks.event import LAST, READS, RUN_AT, SEED, STARTS, VALUED
+from laketasks.missing import of_read
 from laketasks.source import Source
 from laketasks.spec import parse_instant
 from laketasks.sql import OPEN_END, instant, listed, on, quote, same, text
@@ -54,7 +55,7 @@ def change(load: Load, source: Source, target: Target) -> Change:
     system = system_columns(load.spec, source, target)
     columns = (*source.carried, *system)
     rows = event.touched(load, source)
-    everything = target.with_columns({**source.carried, **system})
+    everything = of_read(load, source, target.with_columns({**source.carried, **system}))
     stored = _reached(load, rows, everything)
     seeds = _seeds(load, source, rows, stored)
     points = event.runs(load, source, rows.unionByName(seeds), AT, tracked)
