@@ -55,6 +55,9 @@ DELETE_MODE: Mapping[str, tuple[str, ...]] = {
     "scd2": ("soft", "ignore", "new_record"),
     "fact_incremental_merge": ("soft", "hard", "ignore"),
 }
+# A loader that is not listed takes every word until its rules are written here.
+_ANY_ON_MISSING = tuple(dict.fromkeys(word for words in ON_MISSING.values() for word in words))
+_ANY_DELETE_MODE = tuple(dict.fromkeys(word for words in DELETE_MODE.values() for word in words))
 HISTORY_START = "_fivetran_start"
 MAX_CLUSTER_COLUMNS = 4
 INCREMENTAL_MODES = ("state", "events", "cdf", "fivetran_history")
@@ -115,14 +118,15 @@ def _missing_keys(case: Case) -> Iterator[Refusal]:
     if mode != "snapshot":
         remedy = "set source_mode: snapshot if the source has every key each time, else remove on_missing"
         yield Refusal(what=f"on_missing: {word} needs a snapshot, source_mode is {mode}", remedy=remedy)
-    yield from _word("on_missing", word, case.pipeline, ON_MISSING[case.pipeline])
+    yield from _word("on_missing", word, case.pipeline, ON_MISSING.get(case.pipeline, _ANY_ON_MISSING))
     if case.config.where:
         what = f"where with on_missing: {word}: a filtered row would count as vanished"
         yield Refusal(what=what, remedy="filter in the SQL of the source, or remove one of them")
 
 
 def _deletes(case: Case) -> Iterator[Refusal]:
-    yield from _word("delete_mode", case.config.delete_mode, case.pipeline, DELETE_MODE[case.pipeline])
+    words = DELETE_MODE.get(case.pipeline, _ANY_DELETE_MODE)
+    yield from _word("delete_mode", case.config.delete_mode, case.pipeline, words)
 
 
 def _word(key: str, word: str, pipeline: str, words: tuple[str, ...]) -> Iterator[Refusal]:
