@@ -33,6 +33,8 @@ def _config(value: object) -> object:
         raise ValueError(str(error)) from error
 
 
+# What even a row that is not active has to say: which table it is about, and that it is not active.
+_OF_A_DRAFT = ("dst_table_name", "is_active_flag")
 Text = Annotated[str, _or("")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
@@ -76,8 +78,17 @@ class Entry:
         """Whether one of our loaders runs it, so that our rules for sources and configurations hold."""
         return self.row.execution_pipeline in PIPELINES
 
+    @property
+    def is_draft(self) -> bool:
+        """Whether the row says that it loads nothing: what is wrong with it then stops nobody else's row."""
+        known = "is_active_flag" in self.source.values and "is_active_flag" not in self.unreadable
+        return known and not self.row.is_active_flag
+
     def problem(self, column: str, what: str, remedy: str = "", severity: str = "error") -> Problem:
+        """A problem at this row. In a row that is not active only its name and its flag can be errors."""
         source = self.source
+        if severity == "error" and self.is_draft and column not in _OF_A_DRAFT:
+            severity = "warning"
         return Problem(
             file=source.file,
             line=source.lines.get(column, source.line),

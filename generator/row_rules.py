@@ -249,16 +249,13 @@ def combinations(entry: Entry) -> Iterator[Problem]:
 
 
 def near_names(entry: Entry, context: Context) -> Iterator[Problem]:
-    """A catalog or layer that the settings do not name is taken as it is, and is most often one that they do."""
+    """A catalog that the settings do not name is taken as it is, and is most often one that they do."""
     settings = context.settings.settings
     sourced = ("src_catalog",) if entry.built_in and not entry.row.sql_file_path else ()
     for column in (*sourced, "dst_catalog"):
         if near := _near(getattr(entry.row, column), tuple(settings.catalogs)):
             what = f"{shown(getattr(entry.row, column))} is no catalog of the settings; did you mean {near}?"
             yield entry.problem(column, what, "list it under catalogs, so that each target has its own", "warning")
-    if near := _near(entry.row.layer, tuple(settings.layers)):
-        what = f"{shown(entry.row.layer)} is no layer of the settings and makes a job of its own; did you mean {near}?"
-        yield entry.problem("layer", what, "give it an entry under layers", "warning")
 
 
 @cache

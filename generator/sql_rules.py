@@ -82,7 +82,7 @@ def _names(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
 def one_select_each(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     """Every file once, however many rows name it. What only the parser refuses passes where its reads are declared."""
     seen: set[str] = set()
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.is_draft):  # a file of an active row is judged as that
         path = entry.row.sql_file_path
         text = context.sql.get(path) if entry.built_in and is_below(path) else None
         if text is None or path in seen:
@@ -108,8 +108,9 @@ def one_select_each(entries: Sequence[Entry], context: Context) -> Iterator[Prob
 
 def _in_file(entry: Entry, context: Context, problem: Problem) -> Problem:
     """The problem with the row's address and the place in its SQL file."""
-    row, file = entry.source.number, context.sql_file(entry.row.sql_file_path)
-    return replace(problem, file=file, row=row, table=entry.row.dst_table_name, column="sql_file_path")
+    at = entry.problem("sql_file_path", problem.what, problem.remedy, problem.severity)
+    file = context.sql_file(entry.row.sql_file_path)
+    return replace(at, file=file, line=problem.line, position=problem.position)
 
 
 CONTEXT_RULES: tuple[Callable[[Entry, Context], Iterator[Problem]], ...] = (sql_file,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 
 from generator.context import Context, task_key
 from generator.model import Entry
@@ -12,10 +13,41 @@ from laketasks.spec import did_you_mean
 
 
 def one_row_per_destination(active: Sequence[Entry]) -> Iterator[Problem]:
+    """A second row of the same source is a slip; one of another source would be lost if it were only switched off."""
     for same in _groups(active, _destination):
+        first = same[0]
         for entry in same[1:]:
-            what = f"{'.'.join(_written_destination(entry))} is loaded by row {same[0].source.number} already"
-            yield entry.problem("dst_table_name", what, "keep one row active for each table")
+            what = f"{'.'.join(_written_destination(entry))} is loaded by row {first.source.number} already"
+            remedy = "keep one row active for each table"
+            source, other = _source(entry), _source(first)
+            if source and other and source.lower() != other.lower():
+                what += f", from another source: row {first.source.number} reads {other}, this row {source}"
+                remedy = (
+                    "make one row of them with a SQL file (sql_file_path) that joins the sources by UNION ALL, "
+                    "or give one of them a table of its own"
+                )
+            yield entry.problem("dst_table_name", what, remedy)
+
+
+def _source(entry: Entry) -> str:
+    """The SQL file or the table that the row reads; nothing where it does not name one in full."""
+    table = (entry.row.src_catalog, entry.row.src_schema, entry.row.src_table_name)
+    return entry.row.sql_file_path or (".".join(table) if all(table) else "")
+
+
+def layers_have_settings(active: Sequence[Entry], context: Context) -> Iterator[Problem]:
+    """A layer without an entry in the settings gets the defaults, which start it at no time and tell nobody."""
+    known = tuple(context.settings.settings.layers)
+    first: dict[str, Entry] = {}
+    for entry in active:
+        first.setdefault(entry.row.layer, entry)
+    for name, entry in first.items():
+        if name and name not in known:
+            near = next(iter(get_close_matches(name, known, n=1, cutoff=0.85)), "")
+            hint = f"; did you mean {near}?" if near else ""
+            what = f"layer {name!r} has no settings: its job has no schedule, retries or notifications{hint}"
+            remedy = f"write `{name}:` under layers in {context.settings.file}"
+            yield entry.problem("layer", what, remedy, "warning")
 
 
 def one_row_per_task_key(active: Sequence[Entry], context: Context) -> Iterator[Problem]:
@@ -83,4 +115,7 @@ ACTIVE_RULES: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
     one_row_per_destination,
     layers_differ_by_more_than_case,
 )
-CONTEXT_RULES: tuple[Callable[[Sequence[Entry], Context], Iterator[Problem]], ...] = (one_row_per_task_key,)
+CONTEXT_RULES: tuple[Callable[[Sequence[Entry], Context], Iterator[Problem]], ...] = (
+    one_row_per_task_key,
+    layers_have_settings,
+)

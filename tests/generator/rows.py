@@ -62,11 +62,14 @@ def entries(*rows: Mapping[str, object]) -> tuple[Entry, ...]:
 
 
 def project(folder: Path, rows: Iterable[Mapping[str, object]] = (ROW,), **settings: object) -> Options:
-    """A bundle folder on disk, as a user has it."""
+    """A bundle folder on disk, as a user has it: each layer of the rows has an entry in the settings."""
     bundle = folder / "bundle"
     bundle.mkdir(exist_ok=True)
-    (bundle / "settings.yml").write_text(yaml.safe_dump({**SETTINGS, **settings}), encoding="utf-8")
-    (bundle / "execution_table.yml").write_text(yaml.safe_dump(list(rows)), encoding="utf-8")
+    listed = list(rows)
+    layers = {layer: {} for row in listed if isinstance(layer := row.get("layer"), str) and layer}
+    text = yaml.safe_dump({**SETTINGS, "layers": layers, **settings})
+    (bundle / "settings.yml").write_text(text, encoding="utf-8")
+    (bundle / "execution_table.yml").write_text(yaml.safe_dump(listed), encoding="utf-8")
     return Options(settings=bundle / "settings.yml", source=None, out=folder / "resources")
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from generator.build import build
 from generator.checks import check
-from tests.generator.rows import context, entries, row, sentences
+from generator.problem import sentence
+from tests.generator.rows import context, entries, project, row, sentences
 
 CASES = yaml.safe_load((Path(__file__).parent / "messages" / "rows.yml").read_text(encoding="utf-8"))
 
@@ -15,7 +17,8 @@ CASES = yaml.safe_load((Path(__file__).parent / "messages" / "rows.yml").read_te
 def judged(
     folder: Path, *rows: dict[str, object], sql: dict[str, str | None] | None = None, **settings: object
 ) -> list[str]:
-    return sentences(check(entries(*rows), context(folder, sql, **settings)))
+    layers = {str(columns["layer"]): {} for columns in rows if columns["layer"]}
+    return sentences(check(entries(*rows), context(folder, sql, **{"layers": layers, **settings})))
 
 
 def test_a_right_row_has_no_problem(tmp_path: Path) -> None:
@@ -31,6 +34,55 @@ def test_rules_about_one_row(tmp_path: Path, case: dict[str, Any]) -> None:
 def test_an_inactive_row_is_checked_and_clashes_with_none(tmp_path: Path) -> None:
     inactive = row(is_active_flag=None, business_key_columns=None)
     assert len(judged(tmp_path, row(), inactive)) == 1
+
+
+HALF_FILLED = (
+    {"business_key_columns": None, "load_type": None, "execution_pipeline": None, "execution_order": None},
+    {"dst_catalog": None, "dst_schema": None, "layer": None, "src_table_name": None},
+    {"execution_pipeline": "not decided", "execution_order": "tbd", "load_type": "?", "cdc_source_config": "todo"},
+    {"sql_file_path": "sql/not_written.sql", "layer": "a b", "dst_schema": "a b", "comment": "${x}"},
+    {"business_key_columns": [1], "src_system": 5, "colour": "blue"},
+)
+
+
+@pytest.mark.parametrize("change", HALF_FILLED, ids=str)
+@pytest.mark.parametrize("flag", [False, None, True])
+def test_a_half_filled_row_that_is_not_active_stops_nobody(
+    tmp_path: Path, change: dict[str, object], flag: bool | None
+) -> None:
+    draft = row(dst_table_name="dim_new", is_active_flag=flag, **change)
+    built, problems = build(project(tmp_path, [row(), draft], layers={"bronze_to_silver": {}}))
+    about = {problem.severity for problem in problems if problem.table == "dim_new"}
+    if flag:
+        assert built is None
+        assert "error" in about
+    else:
+        assert about == {"warning"}
+        assert built is not None
+        assert len(built.plans[0].loads) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ({"dst_table_name": None, "is_active_flag": False}, "dst_table_name"),
+        ({"dst_table_name": "a b", "is_active_flag": False}, "dst_table_name"),
+        ({"is_active_flag": "maybe", "dst_schema": None}, "is_active_flag"),
+    ],
+)
+def test_a_row_that_is_not_active_says_its_name_and_that_it_is_not(
+    tmp_path: Path, change: dict[str, object], column: str
+) -> None:
+    built, problems = build(project(tmp_path, [row(), row(**{"dst_table_name": "dim_new", **change})]))
+    assert built is None
+    assert column in {problem.column for problem in problems if problem.severity == "error"}
+
+
+def test_a_bad_sql_file_of_an_active_row_is_an_error_though_an_inactive_row_names_it_first(tmp_path: Path) -> None:
+    draft = row(dst_table_name="dim_new", is_active_flag=False, sql_file_path="a.sql")
+    used = row(sql_file_path="a.sql")
+    found = check(entries(draft, used), context(tmp_path, {"a.sql": "SELECT 1; SELECT 2"}))
+    assert [(problem.row, problem.severity) for problem in found] == [(2, "error")]
 
 
 def test_an_absent_flag_is_not_taken_for_false(tmp_path: Path) -> None:
@@ -104,6 +156,38 @@ def test_one_active_row_for_each_destination_whatever_the_case(tmp_path: Path) -
             "row 2 (DIM_customer) dst_table_name: dev_silver.core.DIM_customer is loaded by row 1 already; "
             "keep one row active for each table"
         )
+    ]
+
+
+def test_two_sources_of_one_table_are_named_and_one_select_is_the_way(tmp_path: Path) -> None:
+    north, south = row(src_table_name="customer_north"), row(src_table_name="customer_south")
+    by_sql = row(sql_file_path="sql/east.sql")
+    sql: dict[str, str | None] = {"sql/east.sql": "SELECT 1 AS id"}
+    loaded = "dst_table_name: dev_silver.core.dim_customer is loaded by row 1 already, from another source: row 1 reads"
+    way = (
+        "make one row of them with a SQL file (sql_file_path) that joins the sources by UNION ALL, "
+        "or give one of them a table of its own"
+    )
+    assert judged(tmp_path, north, south, by_sql, sql=sql) == [
+        f"row 2 (dim_customer) {loaded} dev_bronze.erp.customer_north, this row dev_bronze.erp.customer_south; {way}",
+        f"row 3 (dim_customer) {loaded} dev_bronze.erp.customer_north, this row sql/east.sql; {way}",
+    ]
+
+
+def test_a_layer_without_settings_is_one_warning(tmp_path: Path) -> None:
+    rows = [row(layer=layer, dst_table_name=f"t{n}") for n, layer in enumerate(["gold", "gold", "bronze_to_silvr"])]
+    layers = {"bronze_to_silver": None}
+    found = check(entries(row(), *rows), context(tmp_path, layers=layers))
+    nothing = "has no settings: its job has no schedule, retries or notifications"
+    assert [(problem.severity, sentence(problem)) for problem in found] == [
+        ("warning", f"row 2 (t0) layer: layer 'gold' {nothing}; write `gold:` under layers in settings.yml"),
+        (
+            "warning",
+            (
+                f"row 4 (t2) layer: layer 'bronze_to_silvr' {nothing}; did you mean bronze_to_silver? "
+                "Else write `bronze_to_silvr:` under layers in settings.yml"
+            ),
+        ),
     ]
 
 

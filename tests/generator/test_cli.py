@@ -162,7 +162,7 @@ def test_no_mistake_hides_another(tmp_path: Path) -> None:
 
 
 def test_rows_that_could_not_be_read_are_not_missed_in_the_settings(tmp_path: Path) -> None:
-    options = project(tmp_path, layers={"late": {}})
+    options = project(tmp_path, layers={"bronze_to_silver": {}, "late": {}})
     (tmp_path / "rows.yml").write_text(yaml.safe_dump([row(), 5]))
     found = build(replace(options, source=tmp_path / "rows.yml"))[1]
     assert [problem.what for problem in found] == ["expected a mapping of columns"]
