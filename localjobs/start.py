@@ -29,7 +29,7 @@ from localjobs.references import RunValues, with_parameters
 from localjobs.repair import Past, past_of, read_record
 from localjobs.report import report
 from localjobs.run import Run, count_tasks
-from localjobs.tables import Names, names_of, shared_schemas
+from localjobs.tables import Names, names_of, shared_schemas, wrong_parameters
 from localjobs.terminal import clean
 from localjobs.workspace import locked, new_run_folder
 
@@ -114,6 +114,7 @@ def _plan(request: Request, begin: datetime) -> _Plan:
     values = RunValues(run_id=0, job_id=job.id, job_name=job.name, start=begin, parameters=job.parameters)
     tasks, problems = all_tasks(job, values)
     names, more = names_of(tasks)
+    more += wrong_parameters(tasks, with_parameters(job, values)[0].parameters)
     clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
         raise ProblemsError([*problems, *more, *clashes])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from laketasks.spec import BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec, job_parameter_problems
 from localjobs.job import Task, WheelTask
 
 PACKAGE = "laketasks"
@@ -33,6 +33,12 @@ def names_of(tasks: Iterable[Task]) -> tuple[Names, list[str]]:
     catalogs = {catalog for read, _ in reads if read for catalog in read.catalogs} | {c for c, _ in schemas}
     names = Names(catalogs=tuple(sorted(catalogs)), schemas=tuple(schemas), run_logs=tuple(sorted(run_logs)))
     return names, [problem for _, problems in reads for problem in problems]
+
+
+def wrong_parameters(tasks: Iterable[Task], parameters: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the job parameters that every load of the job reads."""
+    loads = any(entry_point == "load" for _, entry_point, _ in _calls(tasks))
+    return [f"--params {problem}" for problem in job_parameter_problems(parameters)] if loads else []
 
 
 def shared_schemas(tasks: Iterable[Task]) -> list[str]:

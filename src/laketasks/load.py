@@ -164,6 +164,7 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
     stored = look(target, loader, keys, incremental, checked=checked)
     last = None if anew or not stored.rows else last
     refuse_drift(spec, keys, last, overridden=overridden(context))
+    why_not += watermark.check_reload(spec, context, raw.watermark_type)
     since = watermark.start(spec, context, raw.watermark_type, stored, last)  # None for a change feed
     found_late = reconcile.reconcile(raw, spec, keys, target, since) if wanted and stored.rows else None
     if found_late:

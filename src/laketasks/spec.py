@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from difflib import get_close_matches
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 PIPELINES = ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge")
 DIMENSIONS = ("scd1", "scd2")  # primary_key_columns is their surrogate key
@@ -24,7 +24,15 @@ LOAD_TYPES = ("full", "incremental")
 EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
 FIVETRAN_ID = "_fivetran_id"  # Fivetran's key of a table that has none: a hash of the row
 JOB_PARAMETERS = ("dry_run", "full_refresh", "override_guards", "reconcile", "reload_from")
+ALL = "all"  # in the place of task keys: every task of the run
 
+# What a string parameter holds; the name of the type is the key of its reader.
+TaskKeys: TypeAlias = str  # empty, `all`, or task keys separated by commas
+Instants: TypeAlias = str  # empty, an instant for every task, or `a,b=instant; c=instant`
+Instant: TypeAlias = str  # empty or one instant
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_TASK_KEY = re.compile(r"[\w-]{1,100}")
 _UNITS = ("second", "minute", "hour", "day", "week")
 
 
@@ -119,12 +127,12 @@ def parse_duration(text: str) -> timedelta | None:
 
 
 def parse_instant(text: str) -> datetime | None:
-    """An ISO 8601 date or timestamp, UTC where it names no zone; None when it is not one."""
+    """An ISO 8601 date or timestamp in UTC, which is its zone where it names none; None when it is not one."""
     try:
         moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
-    except ValueError:
+        return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _key(read: Callable[[object], Any], default: Any) -> Any:
@@ -254,21 +262,26 @@ class LoadSpec:
 class RunContext:
     """The run a load belongs to. `attempt` counts from 1; `catalogs` maps bundle variable -> catalog of the target.
 
-    The last five are job parameters, which the Jobs service adds to every task: a comma-separated list of task keys or
-    `all`, except `reload_from`, a timestamp, and `dry_run`, which stops every load of the run before its write.
+    The last five are job parameters, which the Jobs service adds to every task. `dry_run` stops every load of the run
+    before its write.
     """
 
     job_run_id: str
     task_key: str
     run_log: str
     attempt: int = 1
-    job_start_time: str = ""
+    job_start_time: Instant = ""
     catalogs: dict[str, str] = field(default_factory=dict)
     dry_run: bool = False
-    full_refresh: str = ""
-    override_guards: str = ""
-    reconcile: str = ""
-    reload_from: str = ""
+    full_refresh: TaskKeys = ""
+    override_guards: TaskKeys = ""
+    reconcile: TaskKeys = ""
+    reload_from: Instants = ""
+
+    @property
+    def reloads_from(self) -> datetime | None:
+        """The instant from which `reload_from` asks this task to read again; None where it does not."""
+        return instant_for(self.reload_from, self.task_key)
 
     def to_parameters(self) -> dict[str, str]:
         return _to_parameters(self)
@@ -362,10 +375,87 @@ def _levels(name: str) -> int:
     return len(parts) if all(parts) else 0
 
 
-def names_task(parameter: str, task_key: str) -> bool:
-    """Whether a job parameter (empty, `all`, or task keys separated by commas) names this task."""
+# --- job parameters: what one run is asked for ---
+
+
+def names_task(parameter: TaskKeys, task_key: str) -> bool:
+    """Return true if a job parameter names this task, or `all`."""
     named = {key.strip() for key in parameter.split(",")}
-    return "all" in named or task_key in named
+    return ALL in named or task_key in named
+
+
+def named_tasks(parameter: str, value: str) -> frozenset[str]:
+    """Return the task keys that the value of a job parameter names, without `all`; raises ValueError for a wrong value.
+
+    >>> sorted(named_tasks("reload_from", "dim_a, fact_b=2024-05-01; dim_c=2024-06-01"))
+    ['dim_a', 'dim_c', 'fact_b']
+    """
+    if parameter == "dry_run":
+        return frozenset()
+    keys = _instants(value) if parameter == "reload_from" else _task_keys(value)
+    return frozenset(keys) - {ALL}
+
+
+def instant_for(value: Instants, task_key: str) -> datetime | None:
+    """Return the instant that `reload_from` has for a task: its own, else the one for all.
+
+    >>> str(instant_for("2024-05-01; dim_a=2024-06-01", "dim_a"))
+    '2024-06-01 00:00:00+00:00'
+    """
+    instants = _instants(value)
+    return instants.get(task_key, instants.get(ALL))
+
+
+def job_parameter_problems(values: Mapping[str, str]) -> list[str]:
+    """Return every problem of the values of job parameters, `name: problem`; values of other names are left alone."""
+    problems = []
+    for f in fields(RunContext):
+        if f.name in JOB_PARAMETERS and f.name in values:
+            try:
+                _READERS[str(f.type)](values[f.name])
+            except ValueError as error:
+                problems.append(f"{f.name}: {error}")
+    return problems
+
+
+def _task_keys(text: str) -> tuple[str, ...]:
+    """Read task keys separated by commas, or `all`; an empty text has none."""
+    if not text.strip():
+        return ()
+    keys = tuple(key.strip() for key in text.split(","))
+    wrong = [key for key in keys if not _TASK_KEY.fullmatch(key)]
+    if wrong:
+        raise ValueError(f"expected task keys separated by commas, or {ALL}, found {wrong[0]!r} in {text!r}")
+    if any(key.lower() == ALL for key in keys) and keys != (ALL,):
+        raise ValueError(f"expected task keys, or {ALL} by itself, found {text!r}")
+    return keys
+
+
+def _instants(text: str) -> dict[str, datetime]:
+    """Read `instant`, or `task,task=instant; task=instant`: task key, or `all`, -> instant."""
+    found: dict[str, datetime] = {}
+    problems = []
+    for group in text.split(";") if text.strip() else ():
+        names, named, moment = group.rpartition("=")
+        at = parse_instant(moment)
+        if at is None:
+            expected = "a timestamp such as 2024-05-01 or 2024-05-01T06:00:00Z, or task_key=timestamp"
+            problems.append(f"expected {expected}, found {group.strip()!r}")
+        try:
+            keys = _task_keys(names) if named else (ALL,)
+            if not keys:
+                raise ValueError(f"expected task keys before the =, found {group.strip()!r}")
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"gives {key} two timestamps" for key in keys if key in found]
+        found |= dict.fromkeys(keys, at or _EPOCH)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return found
+
+
+# --- parameters: text <-> values ---
 
 
 _T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec)
@@ -453,9 +543,28 @@ def _read_flag(text: str) -> bool:
     return _flag({"true": True, "false": False, "": False}.get(text.lower(), text))
 
 
+def _read_number(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise ValueError(f"expected a whole number, found {text!r}")
+    return int(text)
+
+
+def _as_it_is(read: Callable[[str], object]) -> Callable[[str], str]:
+    """Return a reader that checks a text and keeps it."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return check
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "str": str,
-    "int": int,
+    "int": _read_number,
+    "TaskKeys": _as_it_is(_task_keys),
+    "Instants": _as_it_is(_instants),
+    "Instant": _as_it_is(lambda text: text and _instant(text)),
     "bool": _read_flag,
     "tuple[str, ...]": _read_names,
     "dict[str, str]": _read_map,

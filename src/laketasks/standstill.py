@@ -30,7 +30,7 @@ def stands_still(
     if last.row_hash != row_hash(spec):
         return False
     named = (context.full_refresh, context.override_guards, context.reconcile)
-    if context.reload_from or any(names_task(tasks, context.task_key) for tasks in named):
+    if context.reloads_from or any(names_task(tasks, context.task_key) for tasks in named):
         return False
     if spec.sql_file_path or varies(spec.cdc_source_config):
         return False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyspark.sql.types import DataType
 
 from laketasks import mark
-from laketasks.error import LoadError
+from laketasks.error import GuardError, LoadError
 from laketasks.run_log import LastLoad
-from laketasks.spec import LoadSpec, RunContext, parse_instant
+from laketasks.spec import LoadSpec, RunContext, named_tasks
 from laketasks.stored import Stored
 
 
@@ -24,11 +24,25 @@ def start(
     since: str | None = last.watermark_to
     if _fell(stored, last, kind):
         since = stored.watermark
-    asked = parse_instant(context.reload_from) if context.reload_from else None
-    wanted = mark.of_instant(asked, kind) if asked else None
+    wanted = mark.of_instant(context.reloads_from, kind) if context.reloads_from else None
     if wanted and since and mark.earlier(wanted, since, kind):
         since = wanted
     return since
+
+
+def check_reload(spec: LoadSpec, context: RunContext, kind: DataType | None) -> tuple[str, ...]:
+    """Return a note where `reload_from` cannot act on this table; raises GuardError where it names the task."""
+    if spec.load_type != "incremental" or context.reloads_from is None:
+        return ()
+    if spec.cdc_source_config.source_mode == "cdf":
+        why = "source_mode cdf reads commits, not instants; run with reconcile, which compares all keys"
+    elif kind is not None and mark.of_instant(context.reloads_from, kind) is None:
+        why = f"its watermark is {kind.simpleString()}, which holds no time; run with reconcile or full_refresh"
+    else:
+        return ()
+    if context.task_key in named_tasks("reload_from", context.reload_from):
+        raise GuardError(f"{spec.target_table}: reload_from: {why}, and leave this table out of reload_from")
+    return (f"{spec.target_table}: not reloaded: {why}",)
 
 
 def reached(found: str | None, since: str | None, kind: DataType | None) -> str | None:

@@ -17,6 +17,9 @@ from laketasks.spec import (
     RunContext,
     SpecError,
     SummarySpec,
+    instant_for,
+    job_parameter_problems,
+    named_tasks,
     names_task,
     parse_config,
     parse_duration,
@@ -124,6 +127,62 @@ def test_a_parameter_names_tasks() -> None:
     assert names_task("b, a", "a")
     assert not names_task("", "a")
     assert not names_task("ab", "a")
+
+
+_TIMESTAMP = "expected a timestamp such as 2024-05-01 or 2024-05-01T06:00:00Z, or task_key=timestamp, found"
+
+
+@pytest.mark.parametrize(
+    ("values", "problems"),
+    [
+        ({"reload_from": "2026-13-01"}, [f"reload_from: {_TIMESTAMP} '2026-13-01'"]),
+        ({"reload_from": "dim_a"}, [f"reload_from: {_TIMESTAMP} 'dim_a'"]),
+        ({"reload_from": "dim_a=2026-02-30; b=x"}, [f"{_TIMESTAMP} 'dim_a=2026-02-30'; {_TIMESTAMP} 'b=x'"]),
+        ({"reload_from": "=2026-01-01"}, ["expected task keys before the =, found '=2026-01-01'"]),
+        ({"reload_from": "2026-01-01;"}, [f"{_TIMESTAMP} ''"]),
+        ({"reload_from": "a,b=2026-01-01; b=2026-02-01"}, ["gives b two timestamps"]),
+        ({"reload_from": "2026-01-01; 2026-02-01"}, ["gives all two timestamps"]),
+        ({"reload_from": "dim a=2026-01-01"}, ["expected task keys separated by commas, or all, found 'dim a'"]),
+        ({"reload_from": "0001-01-01T00:00:00+05:00"}, [_TIMESTAMP]),
+        ({"full_refresh": "a,,b"}, ["full_refresh: expected task keys separated by commas, or all, found ''"]),
+        ({"full_refresh": "a;b"}, ["found 'a;b'"]),
+        ({"reconcile": "*"}, ["reconcile: expected task keys"]),
+        ({"override_guards": "ALL"}, ["override_guards: expected task keys, or all by itself, found 'ALL'"]),
+        ({"override_guards": "all,dim_a"}, ["expected task keys, or all by itself"]),
+        ({"dry_run": "yes"}, ["dry_run: expected true or false, found 'yes'"]),
+        ({"dry_run": "1", "reload_from": "x", "reconcile": ","}, ["dry_run", "reconcile", "reload_from"]),
+        ({"dry_run": "", "reload_from": "", "reconcile": " ", "full_refresh": "a, b-1", "somebody": "else's;"}, []),
+    ],
+)
+def test_each_job_parameter_is_refused_for_what_it_cannot_be(values: dict[str, str], problems: list[str]) -> None:
+    found = job_parameter_problems(values)
+    assert len(found) == len(problems)
+    assert all(expected in problem for expected, problem in zip(problems, found, strict=True))
+    given = {"job_run_id": "1", "task_key": "t", "run_log": "c.s.l", **values}
+    if found:
+        with pytest.raises(SpecError) as caught:
+            RunContext.from_parameters(given)
+        assert list(caught.value.problems) == [f"--{problem}" for problem in found]
+    else:
+        assert RunContext.from_parameters(given)
+
+
+@pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01T00:00:00Z"])
+def test_a_start_that_is_no_instant_is_refused(wrong: str) -> None:
+    with pytest.raises(SpecError, match="--job_start_time: expected a timestamp"):
+        RunContext.from_parameters({"job_run_id": "1", "task_key": "t", "run_log": "r", "job_start_time": wrong})
+
+
+def test_reload_from_gives_tables_instants_of_their_own() -> None:
+    value = "2024-05-01; dim_a, fact_b = 2024-06-01T06:00:00+02:00"
+    assert named_tasks("reload_from", value) == {"dim_a", "fact_b"}
+    assert instant_for(value, "dim_a") == instant_for(value, "fact_b") == parse_instant("2024-06-01T04:00:00Z")
+    assert instant_for(value, "dim_c") == parse_instant("2024-05-01")
+    assert instant_for("dim_a=2024-05-01", "dim_c") is None
+    assert instant_for("all=2024-05-01", "dim_c") == parse_instant("2024-05-01")
+    assert named_tasks("full_refresh", "all") == named_tasks("dry_run", "true") == frozenset()
+    with pytest.raises(ValueError, match="expected task keys"):
+        named_tasks("reconcile", "a b")
 
 
 @pytest.mark.parametrize(

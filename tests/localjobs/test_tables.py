@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from laketasks.spec import BootstrapSpec, LoadSpec, RunContext, SummarySpec
 from localjobs.job import Task, WheelTask
-from localjobs.tables import names_of
+from localjobs.tables import names_of, wrong_parameters
 
 
 def _task(key: str, entry_point: str, parameters: dict[str, str], package: str = "laketasks") -> Task:
@@ -34,6 +34,15 @@ def test_catalogs_and_schemas_are_those_of_targets_sources_and_run_logs() -> Non
 def test_a_load_that_cannot_be_read_is_named() -> None:
     _, problems = names_of([_task("a", "load", {"target_table": "x"})])
     assert "task a: --execution_pipeline: required" in problems
+
+
+def test_job_parameters_that_no_load_can_read_are_refused_once_for_all_tasks() -> None:
+    loads = [_task(key, "load", _load("silver.retail.a", "bronze.crm.a")) for key in "ab"]
+    wrong = {"reload_from": "2026-13-01", "dry_run": "perhaps", "reconcile": "a", "mine": "x"}
+    problems = wrong_parameters(loads, wrong)
+    assert [problem.split(":")[0] for problem in problems] == ["--params dry_run", "--params reload_from"]
+    assert "found '2026-13-01'" in problems[1]
+    assert wrong_parameters([_task("other", "load", {}, package="theirs")], wrong) == []
 
 
 def test_a_bootstrap_makes_its_run_log_itself_in_schemas_of_the_workspace() -> None:
