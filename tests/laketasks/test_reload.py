@@ -35,7 +35,7 @@ def test_a_table_is_read_again_from_its_own_instant(warehouse: Warehouse, value:
 
 def test_a_value_that_cannot_be_read_stops_the_load_before_it_reads(warehouse: Warehouse) -> None:
     parameters = warehouse.parameters("scd1", **ROW)  # there is no source to read
-    with pytest.raises(SpecError, match="--reload_from: expected a timestamp .* found '2026-13-01'"):
+    with pytest.raises(SpecError, match=r"--reload_from: expected a timestamp .* found '2026-13-01'"):
         load_table({**parameters, "reload_from": "2026-13-01"})
 
 
