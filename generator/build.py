@@ -13,6 +13,7 @@ from generator.context import Context
 from generator.document import Bundle, Document, make_document
 from generator.jobs_api import load_types
 from generator.lanes import FILE, read_durations
+from generator.layer_rules import LayerRead, layer_problems, layer_reads
 from generator.limits import document_problems
 from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
@@ -39,13 +40,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """All that one set of rows makes. `texts` is by file name; `stale` are generated files whose layer is gone."""
+    """All that one set of rows makes. `texts` is by file name; `stale` are generated files whose layer is gone.
+
+    `layer_reads` are the tables that one layer reads and another loads.
+    """
 
     entries: tuple[Entry, ...]
     context: Context
     documents: tuple[Document, ...]
     texts: Mapping[str, str]
     stale: tuple[str, ...]
+    layer_reads: tuple[LayerRead, ...]
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -106,6 +111,8 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     names = {f"{document.plan.key}{SUFFIX}": document for document in documents}
     written = [(path, _shown(path)) for path in sorted(options.out.glob("*.yml"))]
     problems = (*problems, *_in_the_way(options.out, names), *bootstrap_problems(written, entries, context))
+    between = layer_reads(written, documents, entries, context)
+    problems = (*problems, *layer_problems(between, context))
     if errors(problems):
         return None, in_order(problems)
     template = _template(options.settings)
@@ -115,7 +122,7 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
         return None, in_order((*problems, *broken))
     texts = {name: text for name, (text, _) in rendered.items()}
     stale = tuple(name for name in generated(options.out, header.settings) if name not in texts)
-    made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale)
+    made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale, layer_reads=between)
     return made, in_order(problems)
 
 

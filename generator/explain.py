@@ -96,7 +96,8 @@ def _made(read: Read, entry: Entry, built: Build) -> str:
     if read.maker is entry:
         return ", its own table as it was before"
     if read.maker.row.layer != entry.row.layer:
-        return f", loaded by job {read.maker.row.layer}, for which this one does not wait"
+        after = next((b.after for b in built.layer_reads if b.reader is entry and b.read.table == read.table), "")
+        return f", loaded by job {read.maker.row.layer}, {after or 'for which this one does not wait'}"
     return f", loaded by {task_key(read.maker, built.context)} in order {read.maker.row.execution_order}"
 
 

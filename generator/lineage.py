@@ -52,11 +52,18 @@ def knows_reads(entry: Entry) -> bool:
 
 def read_lineage(active: Sequence[Entry], context: Context) -> Lineage:
     """Join what the rows read with what they load."""
-    catalogs = {
-        name.lower(): f"{{{variable.lower()}}}" for name, variable in context.settings.settings.catalogs.items()
-    }
+    catalogs = _catalogs(context)
     makers = {_key(_destination(entry), catalogs): entry for entry in active}
     return Lineage(reads={entry.source.number: tuple(_reads(entry, context, catalogs, makers)) for entry in active})
+
+
+def table_key(parts: Sequence[str], context: Context) -> tuple[str, ...]:
+    """Return the name of a table as all who name it agree on it; a catalog may be its variable in braces."""
+    return _key(parts, _catalogs(context))
+
+
+def _catalogs(context: Context) -> dict[str, str]:
+    return {name.lower(): f"{{{variable.lower()}}}" for name, variable in context.settings.settings.catalogs.items()}
 
 
 def _reads(entry: Entry, context: Context, catalogs: Mapping[str, str], makers: Mapping[_Key, Entry]) -> Iterator[Read]:

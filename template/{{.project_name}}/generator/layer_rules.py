@@ -1,0 +1,1 @@
+../../../generator/layer_rules.py
