@@ -175,6 +175,8 @@ def _generate(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
 
 def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     """Show how each file differs; a problem for each that does."""
+    from generator.conflicts import MERGED, conflict_line
+
     found: list[Problem] = []
     remedy = f"run `python -m generator generate{_other_than_default(options)}` and commit what it writes"
     for name in sorted({*made.texts, *made.stale}):
@@ -184,8 +186,9 @@ def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
         if old == new:
             continue
         what = "differs from what the rows make" if old and new else "is missing" if new else "has no rows any more"
-        found.append(Problem(file=path.as_posix(), line=1, what=what, remedy=remedy))
-        if options.format == "text":
+        merged = conflict_line(old)
+        found.append(Problem(file=path.as_posix(), line=merged or 1, what=MERGED if merged else what, remedy=remedy))
+        if options.format == "text" and not merged:
             sys.stdout.writelines(_difference(old, new, path.as_posix()))
     if not found:
         _result(made, options)
@@ -201,6 +204,7 @@ def _diff(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
         if options.against is None or Path(against).is_dir()
         else difference.from_git(against, options.out)
     )
+    problems = problems or tuple(difference.merged(old, Path(against)))
     if problems:
         return problems
     changes = difference.differences(old, made.texts)

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from generator.conflicts import MERGED, conflict_line
 from generator.problem import Problem, printable
 from generator.render import SUFFIX, is_generated
 from generator.strict_yaml import parse
@@ -206,6 +207,14 @@ def from_git(revision: str, folder: Path) -> tuple[dict[str, str], tuple[Problem
         if isinstance(text, str) and is_generated(text):
             texts[name] = text
     return texts, ()
+
+
+def merged(texts: Mapping[str, str], folder: Path) -> Iterator[Problem]:
+    """Yield a problem for each file with conflict markers: what it was before the merge is not in it."""
+    remedy = "run `python -m generator generate`, which writes it from the rows, or name a revision with --against"
+    for name, text in texts.items():
+        if line := conflict_line(text):
+            yield Problem(file=(folder / name).as_posix(), line=line, what=MERGED, remedy=remedy)
 
 
 def as_text(changes: Sequence[FileChange]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from generator.conflicts import conflict_problem
 from generator.problem import Problem, shown
 
 FILE = "durations.csv"
@@ -31,6 +32,8 @@ def read_durations(path: Path, file: str) -> tuple[Durations, tuple[Problem, ...
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return {}, (Problem(file=file, what=f"cannot be read: {error}", remedy=_REMEDY),)
+    if merged := conflict_problem(text, file):
+        return {}, (merged,)
     if not lines or lines[0] != _COLUMNS:
         return {}, (Problem(file=file, line=1, what="has another header", remedy=_REMEDY),)
     seconds: dict[tuple[str, str], float] = {}

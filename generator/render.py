@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from generator.conflicts import first_side
 from generator.document import Document, Fields
 from generator.plan import Plan, Summary, Task
 from generator.problem import MISLEADING
@@ -226,7 +227,8 @@ def generated(folder: Path, settings: str) -> dict[str, str]:
 
 
 def is_generated(text: str) -> bool:
-    return text.startswith(MARK)
+    """Return whether `generate` wrote the file, be it that a merge has left conflict markers in it since."""
+    return first_side(text).startswith(MARK)
 
 
 def publish(folder: Path, texts: Mapping[str, str], stale: Sequence[str]) -> None:

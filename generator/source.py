@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.conflicts import conflict_problem
 from generator.problem import Problem, shown
 from generator.raw_row import Found
 
@@ -73,6 +74,8 @@ def _read_text(path: Path, file: str) -> Found:
     except UnicodeDecodeError as error:
         return (), (Problem(file=file, what=f"not UTF-8: byte {error.start}", remedy="save the file as UTF-8"),)
     suffix = path.suffix.lower()
+    if merged := conflict_problem(text, file):
+        return (), (merged,)
     if suffix == ".csv":
         from generator.csv_rows import read_csv
 

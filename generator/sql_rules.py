@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from generator.conflicts import conflict_line, conflict_problem
 from generator.context import Context
 from generator.model import Entry
 from generator.problem import Problem, shown
@@ -29,6 +30,8 @@ def sql_file(entry: Entry, context: Context) -> Iterator[Problem]:
         near = did_you_mean(path, [known for known, found in context.sql.items() if found is not None])
         remedy = "paths are relative to the settings; add the file or clear the column"
         yield entry.problem("sql_file_path", f"no such file (UTF-8 text): {shown(path)}{near}", remedy)
+        return
+    if conflict_line(text):  # which `one_select_each` says, once for each file
         return
     found = read_sql_text(text)
     yield from _catalogs(entry, text, context)
@@ -88,6 +91,9 @@ def one_select_each(entries: Sequence[Entry], context: Context) -> Iterator[Prob
         if text is None or path in seen:
             continue
         seen.add(path)
+        if merged := conflict_problem(text, ""):
+            yield _in_file(entry, context, merged)
+            continue
         found, trouble = read_sql_text(text), parse_sql(text).trouble
         if not found.words:
             yield entry.problem("sql_file_path", f"{path} holds no SQL", "write a SELECT")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from generator.conflicts import conflict_problem
 from generator.plain_yaml import NotPlainError, Place, PlainReader
 from generator.problem import Problem
 
@@ -65,7 +66,8 @@ def parse(text: str, file: str) -> tuple[Parsed, tuple[Problem, ...]]:
     try:
         return Parsed(*_read(text, lambda loader: PlainReader(loader).document())), ()
     except (NotPlainError, yaml.YAMLError, ValueError, RecursionError):
-        return _parse(text, file)
+        merged = conflict_problem(text, file)
+        return (Parsed(None, None), (merged,)) if merged else _parse(text, file)
 
 
 def _read(text: str, read: Callable[[_Loader], _T]) -> _T:
