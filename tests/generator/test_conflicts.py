@@ -29,7 +29,7 @@ def write(*names: str) -> None:
 
 
 def two_branches(folder: Path, attributes: str) -> None:
-    """A team whose two branches have added a table each, far from each other in the rows; the second merges the first."""
+    """A team whose two branches have added a table each, far from each other; the second merges the first."""
     project(folder)
     Path(".gitattributes").write_text(attributes)
     write("d", "h")
