@@ -78,14 +78,14 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
 
     source = _source(options, found.settings.execution_table)
     raw, unread = read_rows(source, _named(source))
-    entries, unreadable = read_entries(raw)
+    entries, unreadable = read_entries(raw, found.settings.runners)
     sql = read_sql(options.settings.parent, _sql_paths(entries))
     durations, untimed = read_durations(options.settings.parent / FILE, _shown(options.settings.parent / FILE))
     context = Context(settings=found, sql=sql, durations=durations)
     problems = (*problems, *unread, *unreadable, *untimed)
-    if raw:
-        problems = (*problems, *check(entries, context, complete=not unread))
-    elif not unread:
+    if entries:
+        problems = (*problems, *check(entries, context, complete=not errors(unread)))
+    elif not errors(unread):
         problems = (*problems, Problem(file=_named(source), what="holds no rows", remedy="write one for each table"))
     if not settings_are_right:
         return None, in_order(problems)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 
 from generator.columns import BY_NAME
 
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+
 
 def read_cell(column: str, text: str) -> object:
-    """The value; text that cannot be one stays text, which the model refuses by name. Empty text is NULL.
+    """The value of a cell that is written as a table of Unity Catalog shows it. Empty text is NULL.
 
-    >>> read_cell("is_active_flag", "TRUE"), read_cell("execution_order", "2"), read_cell("comment", "")
+    Any other text stays text: `spelling.py` takes it over, or the column's type refuses it.
+
+    >>> read_cell("is_active_flag", "true"), read_cell("execution_order", "2"), read_cell("comment", "")
     (True, 2, None)
     """
     kind = BY_NAME[column].kind
-    if text == "" or (kind != "STRING" and not text.strip()):
+    if text == "":
         return None
     if kind == "BOOLEAN":
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
+        return {"true": True, "false": False}.get(text, text)
     if kind == "INT":
-        return int(text) if text.strip().isascii() and text.strip().lstrip("-").isdigit() and len(text) < 20 else text
+        return int(text) if _INTEGER.fullmatch(text) else text
     if kind == "ARRAY<STRING>":
         return _array(text)
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,20 @@ COLUMNS = (
     Column(name="comment", kind="STRING"),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
+_BETWEEN_WORDS = re.compile(r"[\s-]+")
+
+
+def fold(name: str) -> str:
+    """Return the column that the name means, whatever its case, blanks and quotes; another name stays as it is.
+
+    >>> fold("SRC_SYSTEM"), fold(" dst-table name"), fold("execution_table.layer"), fold("colour")
+    ('src_system', 'dst_table_name', 'layer', 'colour')
+    """
+    if name in BY_NAME:
+        return name
+    last = name.strip(" \t\r\n\u00a0\ufeff").rsplit(".", 1)[-1].strip("`\"'[]")
+    word = _BETWEEN_WORDS.sub("_", last.strip()).lower()
+    return word if word in BY_NAME else name
 
 
 def column_problems(

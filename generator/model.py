@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from generator.columns import BY_NAME
 from generator.problem import Problem, shown
 from generator.raw_row import RawRow
+from generator.spelling import read_spellings
 from laketasks.spec import PIPELINES, CdcSourceConfig, did_you_mean, parse_config
 
 
@@ -101,11 +102,17 @@ class Entry:
         )
 
 
-def read_entries(rows: Iterable[RawRow]) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
-    """Give every row its types. A column of a wrong type is a problem and counts as NULL from here on."""
+def read_entries(
+    rows: Iterable[RawRow], runners: Collection[str] = ()
+) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
+    """Give every row its types. A column of a wrong type is a problem and counts as NULL from here on.
+
+    Spellings with one meaning are taken over first; `runners` are the words that the settings add to the loaders.
+    """
+    spelled, taken = read_spellings(rows, runners)
     entries: list[Entry] = []
-    problems: list[Problem] = []
-    for raw in rows:
+    problems: list[Problem] = list(taken)
+    for raw in spelled:
         entry, found = _read_entry(raw)
         entries.append(entry)
         problems.extend(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,24 +15,42 @@ from generator.problem import Problem
 
 _C = yaml.__with_libyaml__
 _Safe: Any = yaml.CSafeLoader if _C else yaml.SafeLoader
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _MERGE = "tag:yaml.org,2002:merge"
 _T = TypeVar("_T")
 
 
-class _Loader(_Safe):  # type: ignore[misc]
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and the shape are PyYAML's
-        first: [entry for entry in entries if entry[0] != _TIMESTAMP]
-        for first, entries in _Safe.yaml_implicit_resolvers.items()
-    }
+# The scalars of YAML 1.2, by the characters that one can begin with. YAML 1.1, which PyYAML reads, also takes `yes` and
+# `on` for true, `010` for 8, `1:30` for 90 and `1_000` for 1000. Numbers that begin with 0 or 0x, whose value the
+# versions of YAML do not agree on, are text here, which is refused where a number belongs.
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+_NO_NUMBER = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+_SCALARS = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", f"{_FLOAT}|{_NO_NUMBER}", "-+.0123456789"),
+    ("merge", r"<<", "<"),
+)
 
+
+class _Loader(_Safe):  # type: ignore[misc]
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the name and the shape are PyYAML's
+
+
+for _kind, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 _MANY_DIGITS = 1000
 
 
 def _integer(loader: Any, node: Any) -> Any:
     """A number of more digits than Python writes stays text, which is refused where it stands."""
-    return node.value if len(node.value) > _MANY_DIGITS else _Safe.construct_yaml_int(loader, node)
+    text = loader.construct_scalar(node)
+    if len(text) > _MANY_DIGITS:
+        return text
+    if not re.fullmatch(r"[-+]?[0-9]+", text):
+        raise ValueError(f"{text!r} is not an integer")
+    return int(text)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from generator.columns import BY_NAME, column_problems
+from generator.columns import BY_NAME, column_problems, fold
 from generator.raw_row import Found, RawRow
 
 _DESTINATION = ("dst_catalog", "dst_schema", "dst_table_name")
@@ -15,7 +15,7 @@ def table_rows(names: Sequence[str], records: Iterable[Sequence[object]], file: 
 
     What has no order of its own is numbered by destination, so that every run names the same row by the same number.
     """
-    lower = [name.lower() for name in names]
+    lower = [fold(name) if fold(name) in BY_NAME else name.lower() for name in names]
     absent, stray = "add it, NULL where nothing is to be said", "drop it, or name a view of the 17 columns"
     problems = tuple(column_problems(lower, file, line=0, place="table", absent=absent, stray=stray))
     reported = frozenset(BY_NAME) - set(lower)

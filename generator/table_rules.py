@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from generator.context import Context, task_key
 from generator.model import Entry
-from generator.problem import Problem
+from generator.problem import Problem, shown
 from laketasks.spec import did_you_mean
 
 
@@ -73,6 +73,19 @@ def layers_differ_by_more_than_case(active: Sequence[Entry]) -> Iterator[Problem
             yield entry.problem("layer", what, "write both alike")
 
 
+def one_spelling_of_a_system(active: Sequence[Entry]) -> Iterator[Problem]:
+    """`src_system` is a label that the loaded rows carry, so `erp` and `ERP` would be two systems."""
+    spellings: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in active:
+        spellings[entry.row.src_system.lower()][entry.row.src_system].append(entry)
+    for found in spellings.values():
+        if len(found) > 1:
+            frequent = sorted(found, key=lambda name: -len(found[name]))
+            counts = " and ".join(f"{shown(name)} in {len(found[name]):,}" for name in frequent)
+            what = f"one name in several spellings, which the tables keep apart: {counts} rows"
+            yield found[frequent[1]][0].problem("src_system", what, f"write {frequent[0]} in all", "warning")
+
+
 def settings_match_rows(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
     """A layer or table that the settings name and no row has is a slip of the pen that would go unnoticed."""
     keys_of: dict[str, set[str]] = defaultdict(set)
@@ -114,6 +127,7 @@ def _destination(entry: Entry) -> tuple[str, ...]:
 ACTIVE_RULES: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
     one_row_per_destination,
     layers_differ_by_more_than_case,
+    one_spelling_of_a_system,
 )
 CONTEXT_RULES: tuple[Callable[[Sequence[Entry], Context], Iterator[Problem]], ...] = (
     one_row_per_task_key,

@@ -159,6 +159,16 @@ def test_one_active_row_for_each_destination_whatever_the_case(tmp_path: Path) -
     ]
 
 
+def test_a_system_has_one_spelling(tmp_path: Path) -> None:
+    rows = [row(dst_table_name=f"t{n}", src_system=name) for n, name in enumerate(("erp", "ERP", "erp", "crm"))]
+    assert judged(tmp_path, *rows) == [
+        (
+            "row 2 (t1) src_system: one name in several spellings, which the tables keep apart: "
+            "'erp' in 2 and 'ERP' in 1 rows; write erp in all"
+        )
+    ]
+
+
 def test_two_sources_of_one_table_are_named_and_one_select_is_the_way(tmp_path: Path) -> None:
     north, south = row(src_table_name="customer_north"), row(src_table_name="customer_south")
     by_sql = row(sql_file_path="sql/east.sql")

@@ -29,7 +29,7 @@ AWKWARD: Rows = [
     ),
     row(dst_table_name="b", comment="two\nlines", primary_key_columns=[], cdc_source_config={"where": "a > 'x'"}),
     row(dst_table_name="c", comment=None, src_system=None, is_active_flag=None),
-    row(dst_table_name="d", comment="007", src_system="true", src_schema="null", cdc_source_config={}),
+    row(dst_table_name="d", comment="007", src_system="true", src_schema="nulls", cdc_source_config={}),
     row(dst_table_name="e", is_active_flag=False, execution_order=7, primary_key_columns=["e_key"]),
 ]
 
@@ -109,13 +109,13 @@ def problems(options: Options, source: Path) -> list[str]:
 def test_wrong_columns_and_values_of_a_table(bundle: Options, tmp_path: Path) -> None:
     good = arrow([row()])
     table = good.rename_columns(["layr" if name == "layer" else name.upper() for name in good.column_names])
-    table = table.set_column(9, "IS_ACTIVE_FLAG", [["yes"]]).append_column("zzz", [[1.5]])
+    table = table.set_column(9, "IS_ACTIVE_FLAG", [["ja"]]).append_column("zzz", [[1.5]])
     parquet.write_table(table, tmp_path / "rows.parquet")
     assert problems(bundle, tmp_path / "rows.parquet") == [
         "rows.parquet: layr: unknown column; did you mean layer?",
         "rows.parquet: zzz: unknown column; drop it, or name a view of the 17 columns",
         "rows.parquet: layer: missing in the table; add it, NULL where nothing is to be said",
-        "rows.parquet: row 1 (dim_customer) is_active_flag: expected true or false, found 'yes'",
+        "rows.parquet: row 1 (dim_customer) is_active_flag: expected true or false, found 'ja'",
     ]
 
 

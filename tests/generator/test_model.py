@@ -12,20 +12,25 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_null_is_neutral() -> None:
-    read, problems = read_entries((RawRow(file="f", number=1, line=1, values={c.name: None for c in COLUMNS}),))
+    values = {column.name: None for column in COLUMNS} | {"comment": "a"}
+    read, problems = read_entries((RawRow(file="f", number=1, line=1, values=values),))
     assert problems == ()
-    assert read[0].row == Row()
+    assert read[0].row == Row(comment="a")
 
 
 @pytest.mark.parametrize(
     ("column", "value", "what"),
     [
         ("execution_order", True, "expected an integer, 1 or larger, found True"),
-        ("execution_order", 1.0, "expected an integer, 1 or larger, found 1.0"),
-        ("execution_order", "1", "expected an integer, 1 or larger, found '1'"),
-        ("is_active_flag", "yes", "expected true or false, found 'yes'"),
+        ("execution_order", 1.5, "expected an integer, 1 or larger, found 1.5"),
+        ("execution_order", "1:30", "expected an integer, 1 or larger, found '1:30'"),
+        ("is_active_flag", "ja", "expected true or false, found 'ja'"),
         ("src_system", 42, "expected text, found 42; quote it"),
-        ("business_key_columns", "id", 'expected a list of column names, found \'id\'; write ["a", "b"]'),
+        (
+            "business_key_columns",
+            "id region",
+            'expected a list of column names, found \'id region\'; write ["a", "b"]',
+        ),
         (
             "business_key_columns",
             ["id", None],

@@ -54,9 +54,15 @@ def flag_gone(chance: random.Random, draft: Draft, number: int) -> Mistake | Non
 def wrong_type(chance: random.Random, draft: Draft, number: int) -> Mistake | None:
     column = chance.choice(list(BY_NAME))
     kinds: dict[str, list[Any]] = {
-        "BOOLEAN": ["yes", "maybe", "1", *([1, [True]] if draft.form == "yaml" else [])],
+        "BOOLEAN": ["ja", "maybe", "2", *([2, [True]] if draft.form == "yaml" else [])],
         "INT": ["first", "1.5", *([True, [1], 1.5, {"a": 1}] if draft.form == "yaml" else [])],
-        "ARRAY<STRING>": ["id", '{"a": 1}', "[1]", *([{"a": 1}, [1], [["a"]], 7] if draft.form == "yaml" else [])],
+        "ARRAY<STRING>": [
+            "id region",
+            "a,b;c",
+            '{"a": 1}',
+            "[1]",
+            *([{"a": 1}, [1], [["a"]], 7] if draft.form == "yaml" else []),
+        ],
         "STRING": [1, True, 1.5, ["a"], {"a": [1]}] if draft.form == "yaml" else [],
     }
     values = ["not json", "[1]", "5", '"a"'] if column == "cdc_source_config" else kinds[BY_NAME[column].kind]
@@ -94,7 +100,7 @@ def bad_load_type(chance: random.Random, draft: Draft, number: int) -> Mistake |
     row = draft.rows[number - 1]
     if row["execution_pipeline"] not in BUILT_IN:
         return None
-    row["load_type"] = chance.choice(["incremantal", "FULL", "full ", "delta", "x" * 1000])
+    row["load_type"] = chance.choice(["incremantal", "Full Load", "delta", "x" * 1000])
     return Mistake("unknown load_type", number, "load_type", "expected full or incremental")
 
 
@@ -114,7 +120,7 @@ def keys_gone(chance: random.Random, draft: Draft, number: int) -> Mistake | Non
 
 
 def odd_keys(chance: random.Random, draft: Draft, number: int) -> Mistake | None:
-    listed, what = chance.choice([(["id", "ID"], "twice"), ([" id"], "not a column"), (["a", ""], "not a column")])
+    listed, what = chance.choice([(["id", "ID"], "twice"), (["x" * 256], "not a column"), (["a", ""], "not a column")])
     draft.rows[number - 1]["business_key_columns"] = listed
     return Mistake("odd keys", number, "business_key_columns", what)
 
@@ -208,7 +214,7 @@ def odd_key(chance: random.Random, draft: Draft, number: int) -> Mistake | None:
 def unknown_column(chance: random.Random, draft: Draft, number: int) -> Mistake | None:
     if draft.form == "csv":
         return None
-    column = chance.choice(["load_typ", "", "${x}", "comment\n", "x" * 1000])
+    column = chance.choice(["load_typ", "", "${x}", "comment s", "x" * 1000])
     draft.rows[number - 1][column] = chance.choice(["full", None, 1, []])
     return Mistake("unknown column", number, column, "unknown column")
 

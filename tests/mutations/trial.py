@@ -78,7 +78,8 @@ def _arguments(command: str, source: str) -> list[str]:
 
 def _judged(folder: Path, source: str, before: dict[str, bytes], code: int, out: str, err: str) -> Report:
     found = json.loads(err) if err else []
-    wrong = tuple(problem for problem in found if problem["severity"] == "error")
+    each = [problem for entry in found for problem in (entry, *entry["alike"])]
+    wrong = tuple(problem for problem in each if problem["severity"] == "error")
     trouble = ""
     if code not in (0, 1):
         trouble = f"exit code {code}"
