@@ -21,7 +21,7 @@ from generator.problem import Problem, errors, in_order
 from generator.render import SUFFIX, Header, generated, is_generated, render
 from generator.settings import SettingsFile, check_settings, named_source, read_settings, read_variables
 from generator.source import TableName, locate, read_rows, read_sql
-from generator.split import SIZE, JobSize, split_plans
+from generator.split import SIZE, JobSize, present_children, split_plans
 from generator.sql_rules import is_below
 from generator.watched import watched_tables
 
@@ -93,7 +93,9 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     # A row that is only in the wrong order, perhaps because of another, can still be made a task.
     wrong = {problem.row for problem in errors(problems) if problem.column != "execution_order"}
     plans, large = make_plans([entry for entry in entries if entry.source.number not in wrong], context)
-    plans, too_large = split_plans(plans, context, size)
+    header = _header(options, found, source, root)
+    old = generated(options.out, header.settings)
+    plans, too_large = split_plans(plans, context, size, present_children(old))
     problems = (*problems, *large, *too_large)
     if errors((*large, *too_large)):
         return None, in_order(problems)
@@ -107,7 +109,6 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     if errors(problems):  # what is wrong with the job as a whole then follows from its rows
         unsound = [problem for problem in unsound if problem.row]
     problems = (*problems, *unsound)
-    header = _header(options, found, source, root)
     names = {f"{document.plan.key}{SUFFIX}": document for document in documents}
     written = [(path, _shown(path)) for path in sorted(options.out.glob("*.yml"))]
     problems = (*problems, *_in_the_way(options.out, names), *bootstrap_problems(written, entries, context))
@@ -121,7 +122,7 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     if broken:
         return None, in_order((*problems, *broken))
     texts = {name: text for name, (text, _) in rendered.items()}
-    stale = tuple(name for name in generated(options.out, header.settings) if name not in texts)
+    stale = tuple(name for name in old if name not in texts)
     made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale, layer_reads=between)
     return made, in_order(problems)
 

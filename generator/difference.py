@@ -39,7 +39,7 @@ _LISTED, _ALIKE = 6, 3  # so many names are written out; so many tables have a l
 class JobTask:
     """A task that loads a table. `order` is 0 where the file does not tell it; `waits` looks through gates and lanes.
 
-    `run_if` is empty for a task that waits for nothing.
+    `run_if` is empty for a task that waits for nothing. `child` names the child job that has it, if one does.
     """
 
     key: str
@@ -47,6 +47,7 @@ class JobTask:
     waits: frozenset[str]
     run_if: str
     told: Mapping[str, str]
+    child: str = ""
 
     @property
     def runner(self) -> str:
@@ -163,6 +164,7 @@ def _job_file(job: _Job, children: Mapping[str, _Job]) -> JobFile:
     every = {key: task for key, task in job.tasks.items() if key not in children}
     depends = {key: _depends(task) for key, task in job.tasks.items()}
     orders = {key: job.orders.get(key, 0) for key in every}
+    held = {own: key for key, child in children.items() for own in child.tasks}
     for key, child in children.items():
         every |= child.tasks
         depends |= {own: _depends(task) or depends[key] for own, task in child.tasks.items()}
@@ -180,6 +182,7 @@ def _job_file(job: _Job, children: Mapping[str, _Job]) -> JobFile:
             waits=waits[key],
             run_if=task.get("run_if", ""),
             told=_told(task),
+            child=held.get(key, ""),
         )
         for key, task in every.items()
         if key not in between and not _is_summary(task)
@@ -283,6 +286,9 @@ class _Staying:
 def _changes(old: JobTask, new: JobTask, staying: _Staying) -> Iterator[str]:
     if old.order != new.order:
         yield f"order {old.order} -> {new.order}"
+    if old.child != new.child:
+        was, now = (f"child job {job}" if job else "the job of the layer" for job in (old.child, new.child))
+        yield f"moves from {was} to {now}: its earlier runs stay with {was}"
     if old.run_if and new.run_if and old.run_if != new.run_if:
         yield f"run_if {old.run_if} -> {new.run_if}"
     yield from _differing(old.told, new.told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -183,10 +183,9 @@ def _by_order(loads: Mapping[str, Entry], run_if: str, lanes: _Lanes, *, gates: 
             tasks.append(gate)
             waits = Waits(on=(Dependency(task_key=gate.task_key, outcome="true"),))
         divided = lanes.of(list(keys))
-        for place in range(max(map(len, divided))):
-            for key, lane in sorted((lane[place], lane) for lane in divided if place < len(lane)):
-                own = Waits(on=_on([lane[place - 1]])) if place else waits
-                tasks.append(Task(task_key=key, order=order, waits=own, run_if=run_if, action=Load(entry=loads[key])))
+        for key, previous in lane_order(divided):
+            own = on_all([previous]) if previous else waits
+            tasks.append(Task(task_key=key, order=order, waits=own, run_if=run_if, action=Load(entry=loads[key])))
         waits, before = Waits(on=_on(sorted(lane[-1] for lane in divided)), name=f"after_order_{order}"), order
     return tasks
 
@@ -212,6 +211,13 @@ def _by_reads(loads: Mapping[str, Entry], run_if: str, lineage: Lineage) -> list
             waits = smaller[order]
         tasks.append(Task(task_key=key, order=order, waits=waits, run_if=run_if, action=Load(entry=entry)))
     return tasks
+
+
+def lane_order(lanes: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Yield each key with the one before it in its lane, or "": of all lanes the first, then the second."""
+    for place in range(max(map(len, lanes))):
+        for key, lane in sorted((lane[place], lane) for lane in lanes if place < len(lane)):
+            yield key, lane[place - 1] if place else ""
 
 
 def ending(tasks: Sequence[Task], summary: Summary) -> Task:

@@ -2,16 +2,21 @@
 
 A child holds tables of one order, so that all order between tables stands in the parent: a gate before each order, and
 the only `run_summary`. With lanes the children of an order run one after the other, so that no more tasks run at once.
+
+A table that moves to another child leaves its run history behind. So a table stays in the child that has it in the
+present job files; a new one goes to the child that has the fewest, and a child is opened when all are full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import count, groupby
 
 from generator.context import Context
-from generator.plan import MAX_TASKS, Child, Dependency, Gate, Plan, Summary, Task, Waits, ending, on_all
+from generator.lanes import in_lanes
+from generator.plan import MAX_TASKS, Child, Dependency, Gate, Plan, Summary, Task, Waits, ending, lane_order, on_all
 from generator.problem import Problem
 
 MAX_CHILD_TASKS = 900  # less than a job holds: each order of a layer may still grow a little within its children
@@ -28,19 +33,44 @@ class JobSize:
 
 
 SIZE = JobSize()
+# Of each child of a layer, by its part, the task keys that the present job files have in it.
+Children = Mapping[str, frozenset[str]]
+_FILE = re.compile(r"(?P<layer>.+)__(?P<part>order_\d+_\d+)\.job\.yml")
+_KEY = re.compile(r"^ *- task_key: '?(?P<key>[A-Za-z0-9_-]+)'?\r?$", re.MULTILINE)
+
+
+def present_children(texts: Mapping[str, str]) -> dict[str, Children]:
+    """Return the children of each layer as the present job files have them; `texts` are these, by file name."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for name, text in texts.items():
+        if match := _FILE.fullmatch(name):
+            keys = frozenset(key["key"] for key in _KEY.finditer(text))
+            found.setdefault(match["layer"], {})[match["part"]] = keys
+    return {layer: children for layer, children in found.items() if f"{layer}.job.yml" in texts}
 
 
 def split_plans(
-    plans: Sequence[Plan], context: Context, size: JobSize = SIZE
+    plans: Sequence[Plan], context: Context, size: JobSize = SIZE, present: Mapping[str, Children] | None = None
 ) -> tuple[tuple[Plan, ...], tuple[Problem, ...]]:
     """The plans, those that one job does not hold with children, and what keeps a plan from being split."""
-    divided = tuple(split(plan, size) for plan in plans)
+    seconds: dict[str, dict[str, float]] = {}
+    for (layer, key), taken in context.durations.items():
+        seconds.setdefault(layer, {})[key] = taken
+    divided = tuple(
+        split(plan, size, (present or {}).get(plan.layer, {}), seconds.get(plan.layer, {})) for plan in plans
+    )
     return divided, tuple(problem for plan in divided for problem in _problems(plan, divided, context, size))
 
 
-def split(plan: Plan, size: JobSize) -> Plan:
-    """The parent's plan with those of its children; the plan as it is where it fits, or has waits of single tables."""
-    if len(plan.tasks) <= size.job or plan.kind == "lineage":
+def split(
+    plan: Plan, size: JobSize, present: Children | None = None, seconds: Mapping[str, float] | None = None
+) -> Plan:
+    """The parent's plan with those of its children; the plan as it is where it fits, or has waits of single tables.
+
+    A layer that is split becomes one job again once a child could hold all of it, so that it does not go to and fro.
+    """
+    fits = size.child if present else size.job
+    if len(plan.tasks) <= fits or plan.kind == "lineage":
         return plan
     tasks: list[Task] = []
     children: list[Plan] = []
@@ -56,7 +86,11 @@ def split(plan: Plan, size: JobSize) -> Plan:
             )
             tasks.append(gate)
             start = Waits(on=(Dependency(task_key=gate.task_key, outcome="true"),))
-        parts = [_child(plan, f"order_{order}_{number}", held) for number, held in enumerate(_parts(loads, size), 1)]
+        own = {
+            int(part.split("_")[2]): keys for part, keys in (present or {}).items() if part.split("_")[1] == str(order)
+        }
+        divided = _divided(list(loads), own, size.child)
+        parts = [_child(plan, f"order_{order}_{number}", held, seconds or {}) for number, held in divided]
         running = list(_runs(parts, order, start, plan))
         tasks += running
         children += parts
@@ -66,15 +100,53 @@ def split(plan: Plan, size: JobSize) -> Plan:
     return replace(plan, kind="gate", tasks=tuple(tasks), children=tuple(children))
 
 
-def _parts(loads: Iterator[Task], size: JobSize) -> Iterator[tuple[Task, ...]]:
-    held = tuple(loads)
-    return (held[start : start + size.child] for start in range(0, len(held), size.child))
+def _divided(loads: Sequence[Task], present: Mapping[int, frozenset[str]], most: int) -> list[tuple[int, list[Task]]]:
+    """The loads of one order by the number of their child, in the order that they have in the plan."""
+    if not present:
+        return [(n, list(loads[start : start + most])) for n, start in enumerate(range(0, len(loads), most), 1)]
+    numbers = divide((task.task_key for task in loads), present, most)
+    held: dict[int, list[Task]] = {}
+    for task in loads:
+        held.setdefault(numbers[task.task_key], []).append(task)
+    return sorted(held.items())
 
 
-def _child(plan: Plan, part: str, held: Sequence[Task]) -> Plan:
-    """The plan of these loads; of what they wait for, what is in a lane with them here."""
-    own = {task.task_key for task in held}
-    tasks = (task if all(d.task_key in own for d in task.waits.on) else replace(task, waits=Waits()) for task in held)
+def divide(keys: Iterable[str], present: Mapping[int, frozenset[str]], most: int) -> dict[str, int]:
+    """Return the number of the child of each key.
+
+    `present` are the keys that each child has now, `most` is how many it may have. A key stays where it is. Only where
+    there are more than twice as many children as are needed, as after many keys have gone, the smallest is given up,
+    and its keys go to others.
+
+    >>> divide("abcdef", {1: frozenset("abx"), 3: frozenset("c")}, 3)
+    {'a': 1, 'b': 1, 'c': 3, 'd': 3, 'e': 1, 'f': 3}
+    """
+    new = dict.fromkeys(sorted(keys))
+    needed = -(-len(new) // most)
+    children: dict[int, list[str]] = {}
+    for number, has in sorted(present.items()):
+        children[number] = sorted(has & new.keys())[:most]
+        for key in children[number]:
+            del new[key]
+    children = {number: held for number, held in children.items() if held}
+    while len(children) > 2 * needed:
+        smallest = min(children, key=lambda number: (len(children[number]), -number))
+        new.update(dict.fromkeys(children.pop(smallest)))
+    for key in sorted(new):
+        number = min(children, key=lambda number: (len(children[number]), number), default=0)
+        if not number or len(children[number]) >= most:
+            number = next(free for free in count(1) if free not in children)
+        children.setdefault(number, []).append(key)
+    return dict(sorted((key, number) for number, held in children.items() for key in held))
+
+
+def _child(plan: Plan, part: str, held: Sequence[Task], seconds: Mapping[str, float]) -> Plan:
+    """The plan of these loads, in lanes of their own where the layer has lanes."""
+    if not plan.at_once:
+        return replace(plan, part=part, tasks=tuple(replace(task, waits=Waits()) for task in held))
+    loads = {task.task_key: task for task in held}
+    divided = in_lanes(list(loads), plan.at_once, seconds)
+    tasks = (replace(loads[key], waits=on_all([before] if before else [])) for key, before in lane_order(divided))
     return replace(plan, part=part, tasks=tuple(tasks))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from generator.graph import graph
 from generator.plan import Child, Load, Plan, make_plans
 from generator.problem import sentence
 from generator.render import publish
-from generator.split import JobSize, split, split_plans
+from generator.split import JobSize, divide, split, split_plans
 from tests.generator.rows import context, entries, project, row, tables
 
 SMALL = JobSize(job=5, child=3, children=4)
@@ -189,9 +191,92 @@ def test_diff_sees_one_layer(tmp_path: Path, lanes: int | None) -> None:
         "t005": into.format(2, "t005", "4 tables", "1 table", "s"),
         "t006": into.format(3, "t006", "2 tables", "0 tables", ""),
     }
-    assert [line for line in change.lines if line.sign == "~"] == []
+    moves = "moves from {0} to child job order_{1}_1: its earlier runs stay with {0}"
+    assert {line.key: line.what for line in change.lines if line.sign == "~"} == {
+        key: moves.format("the job of the layer", order) for key, order in (("t000", 1), ("t001", 1), ("t002", 2))
+    }
     (back,) = differences(new, old)
     assert [line.key for line in back.lines if line.sign == "-"] == ["t003", "t004", "t005", "t006"]
+
+
+def grown(folder: Path, rows: Rows, size: JobSize, **settings: object) -> dict[str, str]:
+    """Generate over what is there, and return the child of each table."""
+    built = made(folder, rows, size, **settings)
+    publish(folder / "resources", built.texts, built.stale)
+    assert made(folder, rows, size, **settings).texts == built.texts  # the same rows and files make the same bytes
+    (plan,) = built.plans
+    return {task.task_key: child.part for child in plan.children for task in child.tasks}
+
+
+def test_a_new_table_moves_no_other_to_another_child_job(tmp_path: Path) -> None:
+    rows = tables(*[1] * 7, *[2] * 4)
+    size = JobSize(job=10, child=3)
+    old = grown(tmp_path, rows, size)
+    new = row(dst_table_name="a_first", execution_order=1)
+    assert grown(tmp_path, [new, *rows], size) == {**old, "a_first": "order_1_3"}
+    full = [row(dst_table_name=f"b{n}", execution_order=1) for n in range(2)]
+    assert grown(tmp_path, [new, *full, *rows], size) == {
+        **old,
+        "a_first": "order_1_3",
+        "b0": "order_1_3",
+        "b1": "order_1_4",  # the others are full
+    }
+
+
+def test_what_moves_is_said(tmp_path: Path) -> None:
+    rows = tables(*[1] * 7)
+    old = made(tmp_path, rows, SMALL).texts  # not written: what comes next goes on from nothing
+    (change,) = differences(old, made(tmp_path, rows, JobSize(job=5, child=4)).texts)
+    stays = "its earlier runs stay with child job"
+    assert [(line.key, line.what) for line in change.lines] == [
+        ("t003", f"moves from child job order_1_2 to child job order_1_1: {stays} order_1_2"),
+        ("t006", f"moves from child job order_1_3 to child job order_1_2: {stays} order_1_3"),
+    ]
+
+
+def test_a_layer_at_the_limit_does_not_go_to_and_fro(tmp_path: Path) -> None:
+    assert grown(tmp_path, tables(*[1] * 4), SMALL) == {}
+    assert set(grown(tmp_path, tables(*[1] * 5), SMALL).values()) == {"order_1_1", "order_1_2"}
+    assert set(grown(tmp_path, tables(*[1] * 4), SMALL).values()) == {"order_1_1", "order_1_2"}
+    assert grown(tmp_path, tables(*[1] * 2), SMALL) == {}  # one child could hold all of it
+
+
+def test_a_split_that_a_merge_has_marked_stays_as_it_is(tmp_path: Path) -> None:
+    old = grown(tmp_path, tables(*[1] * 7), SMALL)
+    path = tmp_path / "resources" / "bronze_to_silver__order_1_2.job.yml"
+    one = path.read_text()
+    path.write_text(f"<<<<<<< HEAD\n{one}=======\n{one.replace('t004', 't999')}>>>>>>> other\n")
+    assert grown(tmp_path, tables(*[1] * 7), SMALL) == old
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    changes=st.lists(st.tuples(st.booleans(), st.integers(1, 40), st.randoms(use_true_random=False)), max_size=30),
+    most=st.integers(1, 12),
+    first=st.integers(0, 60),
+)
+def test_over_any_history_few_tables_move_and_children_are_balanced(
+    changes: list[tuple[bool, int, Random]], most: int, first: int
+) -> None:
+    """No table moves because others come; and no more tables ever move than others have gone."""
+    keys = {f"t{n}" for n in range(first)}
+    held = divide(keys, {}, most)
+    gone = moved = 0
+    for n, (comes, number, random) in enumerate(changes):
+        leaves = set() if comes else set(random.sample(sorted(keys), min(number, len(keys))))
+        keys = keys - leaves | ({f"{random.random()}_{n}_{m}" for m in range(number)} if comes else set())
+        present: dict[int, set[str]] = {}
+        for key, child in held.items():
+            present.setdefault(child, set()).add(key)
+        now = divide(keys, {child: frozenset(has) for child, has in present.items()}, most)
+        moving = sum(now[key] != held[key] for key in keys & held.keys())
+        gone, moved, held = gone + len(leaves), moved + moving, now
+        assert not (comes and moving)
+        sizes = Counter(held.values())
+        assert held.keys() == keys
+        assert max(sizes.values(), default=0) <= most
+        assert len(sizes) <= 2 * -(-len(keys) // most)
+    assert moved <= gone
 
 
 def test_generate_removes_children_that_nobody_needs(
