@@ -32,6 +32,10 @@ _REMARKS = {
     "execution_pipeline": "a table that has rows keeps the columns of its first loader",
     "target_table": "the old table stays as it is",
 }
+_STAYS = {
+    "scd2": "its history stays in the old table",
+    "fact_overwrite": "its grants and its versions stay with the old table",
+}
 _LISTED, _ALIKE = 6, 3  # so many names are written out; so many tables have a line each for the same change
 
 
@@ -106,12 +110,52 @@ def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[FileCha
     """What changes between two sets of job files, texts by file name; files that say the same are left out."""
     found = []
     was, now = read_jobs(old), read_jobs(new)
+    renamed = renames(was, now)
     for name in sorted({*was, *now}):
         before, after = was.get(name, _NO_JOB), now.get(name, _NO_JOB)
-        lines = tuple(_lines(before, after))
+        lines = tuple(_lines(before, after, renamed.get(name, {})))
         if lines:
             found.append(FileChange(file=name, before=len(before.tasks), after=len(after.tasks), lines=lines))
     return tuple(found)
+
+
+def renames(was: Mapping[str, JobFile], now: Mapping[str, JobFile]) -> dict[str, dict[str, JobTask]]:
+    """Return, by file and task key, the task that a new task has perhaps been: one with its source and keys is gone.
+
+    Of several the one counts that is most alike; each is named once.
+    """
+    gone: dict[tuple[str, ...], list[JobTask]] = {}
+    for name, job in was.items():
+        for key in job.tasks.keys() - now.get(name, _NO_JOB).tasks.keys():
+            gone.setdefault(_identity(job.tasks[key]), []).append(job.tasks[key])
+    found: dict[str, dict[str, JobTask]] = {}
+    for name, job in sorted(now.items()):
+        for key in sorted(job.tasks.keys() - was.get(name, _NO_JOB).tasks.keys()):
+            task = job.tasks[key]
+            if _identity(task) and (alike := gone.get(_identity(task))):
+                old = min(alike, key=lambda other: (len(set(other.told.items()) ^ set(task.told.items())), other.key))
+                alike.remove(old)
+                found.setdefault(name, {})[key] = old
+    return found
+
+
+def _identity(task: JobTask) -> tuple[str, ...]:
+    """Return loader, source and keys of a load; () for a task that is not one."""
+    if "target_table" not in task.told:
+        return ()
+    source = task.told.get("source_table") or task.told.get("sql_file_path", "")
+    keys = (task.told.get(column, "") for column in ("business_key_columns", "primary_key_columns"))
+    return (task.runner, source.lower(), *(text.lower() for text in keys))
+
+
+def _rename(old: JobTask, new: JobTask) -> str:
+    """Return the statement that lets the table keep what it has, and what happens without it."""
+    before, after = old.told["target_table"], new.told["target_table"]
+    stays = _STAYS.get(new.runner, "what its source no longer has is lost")
+    statement = f"ALTER TABLE {before} RENAME TO {after}"
+    if before.rsplit(".", 2)[0] != after.rsplit(".", 2)[0]:  # which Unity Catalog renames no table across
+        statement = f"CREATE TABLE {after} DEEP CLONE {before}"
+    return f"run {statement} before the deployment, or {stays}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,9 +286,13 @@ def as_markdown(changes: Sequence[FileChange]) -> str:
     return "\n".join(blocks)
 
 
-def _lines(before: JobFile, after: JobFile) -> Iterator[Line]:
+def _lines(before: JobFile, after: JobFile, renamed: Mapping[str, JobTask]) -> Iterator[Line]:
     for key in sorted(after.tasks.keys() - before.tasks.keys(), key=lambda key: (after.tasks[key].order, key)):
         yield Line(sign="+", key=key, what=_comes(after.tasks[key], after.followers[key]))
+        old = renamed.get(key)
+        if old and old.told["target_table"] != after.tasks[key].told["target_table"]:
+            what = f"renamed from {old.key}? It has its source and keys: {_rename(old, after.tasks[key])}"
+            yield Line(sign="~", key=key, what=what)
     changed: dict[str, list[str]] = {}
     both = before.tasks.keys() & after.tasks.keys()
     staying = _Staying(frozenset(key for key in both if before.tasks[key].order == after.tasks[key].order))
@@ -292,6 +340,12 @@ def _changes(old: JobTask, new: JobTask, staying: _Staying) -> Iterator[str]:
     if old.run_if and new.run_if and old.run_if != new.run_if:
         yield f"run_if {old.run_if} -> {new.run_if}"
     yield from _differing(old.told, new.told)
+    if (
+        old.told.get("target_table") != new.told.get("target_table")
+        and _identity(old)
+        and _identity(old) == _identity(new)
+    ):
+        yield f"renamed? It has the same source and keys: {_rename(old, new)}"
     if old.order == new.order:
         yield from _waits(staying.of(old.waits), staying.of(new.waits))
 

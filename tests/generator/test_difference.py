@@ -13,7 +13,7 @@ from tests.generator.rows import made, project, row, tables
 
 
 def texts(folder: Path, rows: list[dict[str, object]], **layer: object) -> Mapping[str, str]:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     return made(folder, rows, **({"layers": {"bronze_to_silver": layer}} if layer else {})).texts
 
 
@@ -53,6 +53,75 @@ def test_what_a_row_says_otherwise(tmp_path: Path) -> None:
         "  ~ dim_customer: cdc_source_config.lookback: 1 day -> 2 days",
         "  ~ dim_customer: cdc_source_config.where: a > 1 -> not set",
     ]
+
+
+TABLE = "${{var.silver_catalog}}.core.{}"
+
+
+def renamed(lines: list[str]) -> list[str]:
+    return [line.strip() for line in lines if "renamed" in line]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "lost"),
+    [
+        ("scd2", "its history stays in the old table"),
+        ("scd1", "what its source no longer has is lost"),
+        ("fact_incremental_merge", "what its source no longer has is lost"),
+        ("fact_overwrite", "its grants and its versions stay with the old table"),
+    ],
+)
+def test_a_table_with_the_source_and_keys_of_one_that_goes_is_perhaps_that(
+    tmp_path: Path, pipeline: str, lost: str
+) -> None:
+    columns = {"execution_pipeline": pipeline}
+    if pipeline.startswith("fact"):
+        columns |= {"business_key_columns": None, "primary_key_columns": ["id"]}
+    old, new = row(**columns), row(dst_table_name="dim_client", comment="Clients", execution_order=2, **columns)
+    lines = said(tmp_path, [old], [new])
+    run = f"run ALTER TABLE {TABLE.format('dim_customer')} RENAME TO {TABLE.format('dim_client')}"
+    assert renamed(lines) == [
+        f"~ dim_client: renamed from dim_customer? It has its source and keys: {run} before the deployment, or {lost}"
+    ]
+    assert [line[2] for line in lines[1:]] == ["+", "~", "-"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"src_table_name": "client"},
+        {"business_key_columns": ["id", "part"]},
+        {"execution_pipeline": "fact_overwrite", "business_key_columns": None},
+        {"sql_file_path": "a.sql"},
+    ],
+)
+def test_a_table_with_another_source_or_other_keys_is_another(tmp_path: Path, other: dict[str, object]) -> None:
+    for folder in ("old", "new"):
+        (tmp_path / folder / "bundle").mkdir(parents=True)
+        (tmp_path / folder / "bundle" / "a.sql").write_text("SELECT * FROM {bronze_catalog}.erp.customer")
+    new = row(**{"execution_pipeline": "scd2", "dst_table_name": "dim_client", **other})
+    assert renamed(said(tmp_path, [row(execution_pipeline="scd2")], [new])) == []
+
+
+def test_several_tables_of_one_source_are_each_renamed_from_the_one_that_is_most_alike(tmp_path: Path) -> None:
+    where = ({"where": "region = 'n'"}, {"where": "region = 's'"})
+    old = [row(dst_table_name=name, cdc_source_config=w) for name, w in zip("ab", where, strict=True)]
+    new = [row(dst_table_name=name, cdc_source_config=w) for name, w in zip("dc", where, strict=True)]
+    lines = renamed(said(tmp_path, old, [*new, row(dst_table_name="e")]))
+    assert [line.split("?")[0] for line in lines] == ["~ c: renamed from b", "~ d: renamed from a"]
+
+
+def test_a_table_that_moves_to_another_layer_schema_or_catalog(tmp_path: Path) -> None:
+    old, new = row(), row(layer="gold")
+    assert renamed(said(tmp_path / "layer", [old], [new])) == []  # the same table, of another job
+    (line,) = renamed(said(tmp_path / "schema", [old], [row(dst_schema="gold", layer="gold")]))
+    assert f"ALTER TABLE {TABLE.format('dim_customer')} RENAME TO ${{var.silver_catalog}}.gold.dim_customer " in line
+    (line,) = renamed(said(tmp_path / "in_place", [old], [row(dst_schema="gold")]))
+    assert "~ dim_customer: renamed? It has the same source and keys: run ALTER TABLE " in line
+    (line,) = renamed(said(tmp_path / "catalog", [old], [row(dst_catalog="dev_bronze")]))
+    assert (
+        f"run CREATE TABLE ${{var.bronze_catalog}}.core.dim_customer DEEP CLONE {TABLE.format('dim_customer')} " in line
+    )
 
 
 def test_what_changes_alike_stands_once(tmp_path: Path) -> None:
