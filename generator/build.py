@@ -15,6 +15,7 @@ from generator.jobs_api import load_types
 from generator.lanes import FILE, read_durations
 from generator.layer_rules import LayerRead, layer_problems, layer_reads
 from generator.limits import document_problems
+from generator.load_inputs import load_inputs
 from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
@@ -102,8 +103,11 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     bundle = Bundle(sql_folder=_relative(options.settings.parent, root) + "/", wheel=_wheel(root, options.out))
     watched = {plan.key: watched_tables(plan, context) for plan in plans}
     problems = (*problems, *(problem for _, unwatched in watched.values() for problem in unwatched))
+    inputs = load_inputs(entries, context)
     documents = tuple(
-        make_document(job, found.settings, bundle, types, watched[plan.key][0]) for plan in plans for job in plan.jobs
+        make_document(job, found.settings, bundle, types, watched[plan.key][0], inputs)
+        for plan in plans
+        for job in plan.jobs
     )
     unsound = [problem for document in documents for problem in document_problems(document, context, types)]
     if errors(problems):  # what is wrong with the job as a whole then follows from its rows

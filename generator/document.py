@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from generator.filling import filled, words_of
 from generator.jobs_api import Types, task_types
+from generator.load_inputs import LoadInputs, named_table
 from generator.model import Entry, Row
 from generator.plan import Child, Dependency, Gate, Load, Plan, Summary, Task
 from generator.runner_rules import COMPUTE_FIELDS
@@ -37,6 +39,7 @@ _ON_CLUSTER = (*_ON_ENVIRONMENT, "notebook_task", "spark_jar_task")
 _RETRIES = ("max_retries", "min_retry_interval_millis", "retry_on_timeout")
 
 Fields = dict[str, Any]
+_NO_INPUTS: Mapping[int, LoadInputs] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,29 +63,34 @@ class Document:
 
 
 def make_document(
-    plan: Plan, settings: Settings, bundle: Bundle, types: Types, watched: Sequence[str] = ()
+    plan: Plan,
+    settings: Settings,
+    bundle: Bundle,
+    types: Types,
+    watched: Sequence[str] = (),
+    inputs: Mapping[int, LoadInputs] = _NO_INPUTS,
 ) -> Document:
     """The job of one plan; a list of `depends_on` that tasks share is one object.
 
-    `watched` are the tables that start it where its trigger names none.
+    `watched` are the tables that start it where its trigger names none, `inputs` what the rows read, by number.
     """
     layer = settings.layer(plan.layer)
     job = _job(plan, layer, bundle, watched)
     parameters = {parameter["name"]: f"{{{{job.parameters.{parameter['name']}}}}}" for parameter in job["parameters"]}
-    writer = _Writer(settings, layer, bundle, frozenset(task_types(types)), parameters)
+    writer = _Writer(settings, layer, bundle, frozenset(task_types(types)), parameters, inputs)
     shared: dict[int, list[Fields]] = {}
     tasks = [writer.task(task, shared) for task in plan.tasks]
     return Document(plan=plan, job={**_with_used_clusters(job, tasks), "tasks": tasks})
 
 
-def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
+def load_spec(entry: Entry, settings: Settings, bundle: Bundle, inputs: LoadInputs | None = None) -> LoadSpec:
     """The row as its task gets it. Beside SQL the `src_*` columns are labels and do not travel."""
     row = entry.row
-    source = "" if row.sql_file_path else _table(settings, row.src_catalog, row.src_schema, row.src_table_name)
+    source = "" if row.sql_file_path else named_table(settings, row.src_catalog, row.src_schema, row.src_table_name)
     sql = f"${{workspace.file_path}}/{bundle.sql_folder}{row.sql_file_path}" if row.sql_file_path else ""
     return LoadSpec(
         execution_pipeline=row.execution_pipeline,
-        target_table=_table(settings, row.dst_catalog, row.dst_schema, row.dst_table_name),
+        target_table=named_table(settings, row.dst_catalog, row.dst_schema, row.dst_table_name),
         source_table=source,
         sql_file_path=sql,
         load_type=row.load_type,
@@ -91,6 +99,7 @@ def load_spec(entry: Entry, settings: Settings, bundle: Bundle) -> LoadSpec:
         cdc_source_config=entry.config,
         src_system=row.src_system,
         comment=row.comment,
+        **asdict(inputs or LoadInputs()),
     )
 
 
@@ -133,6 +142,7 @@ class _Writer:
     bundle: Bundle
     kinds: frozenset[str]
     job_parameters: Mapping[str, str]
+    inputs: Mapping[int, LoadInputs]
 
     def task(self, task: Task, shared: dict[int, list[Fields]]) -> Fields:
         fields: Fields = {"task_key": task.task_key}
@@ -196,7 +206,8 @@ class _Writer:
             job_start_time=_OF_THE_RUN["job_start_time"],
             catalogs={variable: f"${{var.{variable}}}" for variable in self.settings.catalogs.values()},
         )
-        row = load_spec(entry, self.settings, self.bundle).to_parameters()
+        inputs = self.inputs.get(entry.source.number)
+        row = load_spec(entry, self.settings, self.bundle, inputs).to_parameters()
         run = {"job_run_id": JOB_RUN_ID, "task_key": key, "attempt": "{{task.execution_count}}"}
         return _wheel_task("load", {**row, **run, **context.to_parameters()})
 
@@ -214,7 +225,7 @@ class _Writer:
 
     def _run_log(self) -> str:
         catalog, schema, table = self.settings.run_log.split(".")
-        return _table(self.settings, catalog, schema, table)
+        return named_table(self.settings, catalog, schema, table)
 
     def _compute(self, task: Fields) -> Fields:
         """The compute field that the task's type accepts, unless the task names one itself."""
@@ -258,7 +269,3 @@ def _wheel_task(entry_point: str, parameters: dict[str, str]) -> Fields:
 
 def _dependency(dependency: Dependency) -> Fields:
     return {"task_key": dependency.task_key} | ({"outcome": dependency.outcome} if dependency.outcome else {})
-
-
-def _table(settings: Settings, catalog: str, schema: str, table: str) -> str:
-    return f"{settings.mapped(catalog)}.{schema}.{table}"

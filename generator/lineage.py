@@ -19,6 +19,7 @@ class Read:
     """A table that a row reads, as it is written there; `maker` is the active row that loads it, if one does."""
 
     table: str
+    parts: tuple[str, ...]
     file: str
     line: int
     maker: Entry | None
@@ -71,7 +72,7 @@ def _reads(entry: Entry, context: Context, catalogs: Mapping[str, str], makers: 
     for name, file in _named(entry, context):
         first.setdefault(_key(name.parts, catalogs), (name, file))
     for key, (name, file) in first.items():
-        yield Read(table=str(name), file=file, line=name.line, maker=makers.get(key))
+        yield Read(table=str(name), parts=name.parts, file=file, line=name.line, maker=makers.get(key))
 
 
 def _named(entry: Entry, context: Context) -> Iterable[tuple[Name, str]]:

@@ -26,6 +26,7 @@ class Load:
     keys: tuple[str, ...]
     first: bool  # the target has no rows yet, or is written anew
     closed: bool  # the target has rows that are not current
+    forget_order: bool = False  # the stored sequences are of another column: they count as NULL and are replaced
     few: bool = False  # the read has few rows beside the target's, and the same ones whenever it is read
 
     @property
@@ -82,4 +83,5 @@ class Loader:
     keys: Callable[[LoadSpec], tuple[str, ...]]
     system_columns: Callable[[LoadSpec, Source, Target], dict[str, DataType]]
     change: Callable[[Load, Source, Target], Change]
+    merges: bool = True  # by keys, so that a key has one row (or one open version)
     current: str = ""  # the condition of the rows that count as current, where closed ones are kept

@@ -24,7 +24,7 @@ from laketasks.column import (
     IS_DELETED,
     type_text,
 )
-from laketasks.commits import Commit, existed
+from laketasks.commits import Commit
 from laketasks.error import SourceError
 from laketasks.run_log import LastLoad
 from laketasks.sql import quote, quote_table, same, text
@@ -71,7 +71,7 @@ def read_feed(
             "Spark with Delta). Use source_mode state, with reconcile for deletes"
         )
     since = last.source_version if last else None
-    if since is None or torn or since > latest.version or not (last and existed(spark, table, last.started_at)):
+    if since is None or torn or since > latest.version:
         return _whole(spark, table, latest, target, keys, torn)
     if since == latest.version:
         return Feed(frame=_standing(spark, table, latest).where("false"), whole=False)

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from laketasks.counts import DRY_RUN
 from laketasks.error import SourceError
 from laketasks.run_log import rows_of_run
-from laketasks.source import statement
+from laketasks.source import read_sql, statement
 from laketasks.spec import LoadSpec, RunContext
 from laketasks.sql import quote_table
 
@@ -21,7 +21,8 @@ from laketasks.sql import quote_table
 def awaited(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[str, ...]:
     """The tables of this dry run that the source names and that nothing has made yet, by name."""
     try:
-        named = (statement(spec, context) if spec.sql_file_path else spec.source_table).replace("`", "").lower()
+        select = statement(spec, context, read_sql(spec)) if spec.sql_file_path else spec.source_table
+        named = select.replace("`", "").lower()
     except SourceError:
         return ()
     rows = rows_of_run(spark, context.run_log, context.job_run_id)

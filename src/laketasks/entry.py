@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -237,8 +238,8 @@ def _log(
     outcome: Outcome | None,
     error: BaseException | None,
 ) -> None:
+    from laketasks.identity import encode, metadata_hash
     from laketasks.run_log import LogRow, append, wheel_version
-    from laketasks.standstill import row_hash
 
     row = LogRow(
         job_run_id=context.job_run_id,
@@ -254,12 +255,16 @@ def _log(
         counts=outcome.counts if outcome else None,
         watermark_from=outcome.watermark_from if outcome else None,
         watermark_to=outcome.watermark_to if outcome else None,
-        target_watermark=outcome.target_watermark if outcome else None,
         source_version=outcome.source_version if outcome else None,
-        target_version=outcome.target_version if outcome else None,
-        row_hash=row_hash(spec),
-        keys=outcome.keys if outcome else None,
-        history=outcome.history if outcome else None,
+        target_version=outcome.target.version if outcome else None,
+        row_hash=metadata_hash(spec),
+        keys=outcome.identity.get("keys") if outcome else None,
+        history=outcome.identity.get("history") if outcome else None,
+        identity=encode(outcome.identity) if outcome else None,
+        source_versions=encode({name: asdict(of) for name, of in outcome.sources.items()}) if outcome else None,
+        target_state=encode(asdict(outcome.target)) if outcome else None,
+        decision=outcome.decision or None if outcome else None,
+        stale_inputs=encode(outcome.stale_inputs) if outcome and outcome.stale_inputs else None,
         error_class=type(error).__name__ if error else None,
         error=without_secrets(_full(error)) if error else None,
     )

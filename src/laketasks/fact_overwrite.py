@@ -102,4 +102,4 @@ def _compared(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
     )
 
 
-LOADER = Loader(keys=lambda spec: spec.primary_key_columns, system_columns=system_columns, change=change)
+LOADER = Loader(keys=lambda spec: spec.primary_key_columns, system_columns=system_columns, change=change, merges=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from types import MappingProxyType
 
@@ -21,18 +21,30 @@ from laketasks.adopt import refuse_foreign
 from laketasks.change import Change, Load, Loader, Merge, Replace
 from laketasks.change_feed import Feed, is_torn, read_feed
 from laketasks.cluster import cluster, refuse_unknown
-from laketasks.commits import Commit, latest_commits
+from laketasks.commits import TableState, TableVersion, inspect_table, latest_commits
 from laketasks.counts import Counts
-from laketasks.drift import history_of, keys_of, refuse_drift
 from laketasks.error import ConflictError, GuardError, LoadError
 from laketasks.expectation import Judged, judge, kept, set_aside
 from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
-from laketasks.run_log import LastLoad, last_success
+from laketasks.identity import Identity
+from laketasks.past import (
+    check_grain,
+    compare_identity,
+    fingerprint_of,
+    forgets_order,
+    identity_of,
+    merged_before,
+    reads_everything,
+    refuse_differences,
+    refuse_other_sql,
+)
+from laketasks.run_log import LastLoad, last_success, stale_inputs
 from laketasks.settle import check_survey, conform, settle, survey
-from laketasks.source import Source, filter_rows, open_source, sort_columns, with_history
+from laketasks.source import Source, filter_rows, open_source, read_sql, sort_columns, statement, with_history
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant
-from laketasks.standstill import stands_still, untouched, version_left
-from laketasks.stored import ANY, Stored, as_found, highest_watermark, look
+from laketasks.sql import instant
+from laketasks.standstill import is_up_to_date, version_left
+from laketasks.stored import ANY, Stored, as_found, check_rows, forget_order, look
 from laketasks.target import Target, create, evolve, fit, locate
 from laketasks.unknown_member import add_unknown_member
 
@@ -51,43 +63,78 @@ _SENT = 1_000_000  # more rows are not few: their keys would fill the memory of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a load did; the marks are the run log's text, NULL where there is no watermark."""
+    """What a load did; the marks are the run log's text, NULL where there is no watermark.
+
+    `identity` is what the load was made of, `sources` the versions that it read, by table, and `target` the version
+    that it left, unknown if somebody else wrote meanwhile. `decision` is what it did about parts that were not those
+    of the last success, `stale_inputs` the tables that it read although this run had not loaded them.
+    """
 
     counts: Counts
     source_version: int | None = None
-    target_version: int | None = None
     watermark_from: str | None = None
     watermark_to: str | None = None
-    target_watermark: str | None = None
-    keys: str = ""
-    history: str = ""
+    identity: Identity = field(default_factory=dict)
+    sources: Mapping[str, TableVersion] = field(default_factory=dict)
+    target: TableVersion = field(default_factory=TableVersion)
+    decision: str = ""
+    stale_inputs: Mapping[str, str | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Again:
-    """The source moved between counting and writing, or another first load wrote at once: then the table is `anew`."""
+    """The load must be planned again.
+
+    The source moved between counting and writing, or another first load wrote at once: then the table is `anew`. Or the
+    change feed cannot be read from the last load on: `torn` says why.
+    """
 
     anew: bool = False
+    torn: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What a load finds before it opens its source: the target, the last success, and the sources as they are now.
+
+    `untouched`: the target has the rows that the last success left. `sql` is the text of the row's SQL file.
+    """
+
+    target: Target
+    state: TableState
+    last: LastLoad | None
+    untouched: bool
+    sources: Mapping[str, TableState]
+    sql: str
+    stale_inputs: Mapping[str, str | None]
+
+    @property
+    def source(self) -> TableState:
+        """The state of the row's source table; nothing is known of SQL."""
+        return TableState() if self.sql else next(iter(self.sources.values()), TableState())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """A load before its rows are compared. `outcome` has the counts so far; `anew`: the table is written from scratch.
 
-    `arrived` is the source as it was surveyed; `commits` are the table's, where the engine tells them.
+    `arrived` is the source as it was surveyed.
     """
 
     load: Load
-    target: Target
+    past: _Past
     types: dict[str, DataType]
     arrived: Source
     judged: Judged
     change: Change
     outcome: Outcome
     stored: Stored
-    commits: tuple[Commit, ...]
     anew: bool
+
+    @property
+    def target(self) -> Target:
+        return self.past.target
 
 
 def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome:
@@ -109,7 +156,9 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
         else:
             if isinstance(outcome, Outcome):
                 return outcome
-            anew = anew or outcome.anew
+            anew, torn = anew or outcome.anew, torn or outcome.torn
+            if outcome.torn:
+                continue
         if planned < _PLANS:
             time.sleep(random.uniform(0.2, 0.6) * planned)  # noqa: S311
     raise ConflictError(
@@ -121,7 +170,7 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
 def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str) -> Outcome | _Again:
     """Plan and write once. `torn`: why the change feed of the source cannot be read."""
     plan = _plan(spark, spec, context, anew=anew, torn=torn)
-    if isinstance(plan, Outcome):
+    if not isinstance(plan, _Plan):
         return plan
     with merge.held(spark, plan.change, spec.target_table, pinned=plan.arrived.pinned) as name:
         counted = merge.count(spark, plan.change, name, plan.outcome.counts)
@@ -139,33 +188,67 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew
         return _carry_out(spark, plan, name, outcome)
 
 
-def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str) -> _Plan | Outcome:
+def _look_back(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Past:
+    """Look at the target, the last success and the sources, before anything is read."""
+    sql = read_sql(spec)
+    target = locate(spark, spec.target_table)
+    refuse_foreign(target, spec)
+    last = last_success(spark, context.run_log, spec.target_table) if target.exists else None
+    state = inspect_table(spark, spec.target_table, last.target if last else None) if target.exists else TableState()
+    known = last.sources if last else {}
+    tables = spec.reads if sql else (spec.source_table,)
+    asked = () if context.dry_run else spec.upstream_tables
+    return _Past(
+        target=target,
+        state=state,
+        last=last,
+        untouched=last is not None and state.has_rows_of(last.target),
+        sources={table: inspect_table(spark, table, known.get(table)) for table in tables},
+        sql=sql,
+        stale_inputs=stale_inputs(spark, context.run_log, context.job_run_id, asked, spec.target_table),
+    )
+
+
+def _plan(
+    spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str
+) -> _Plan | Outcome | _Again:
     """Read, settle and say how to compare; nothing is written. The outcome where there is nothing to do."""
     loader = loader_of(spec)
     keys = loader.keys(spec)
-    target = locate(spark, spec.target_table)
-    refuse_foreign(target, spec)
-    commits = latest_commits(spark, spec.target_table) if target.exists else ()
-    last = last_success(spark, context.run_log, spec.target_table) if target.exists else None
-    checked = last is not None and untouched(spark, spec.target_table, commits, last)
+    past = _look_back(spark, spec, context)
+    target, last = past.target, past.last
+    refuse_other_sql(spec, past.sql)
     refreshed, notes = _refreshed(spec, context)
     anew = anew or refreshed
     wanted, why_not = reconcile.asked(spec, context)
+    sql = fingerprint_of(past.sql)
+    if last and past.untouched and not anew and is_up_to_date(spec, context, past.sources, last, sql):
+        return _as_before(spec, last, past)
+    stored = look(target, loader)
+    first = anew or not stored.rows
+    if not first:
+        check_grain(spec, target, last)
+        if loader.merges and not (past.untouched and last and merged_before(last)):
+            check_rows(target, loader, keys, stored)
 
-    def changes(made: tuple[Commit, ...]) -> Feed:
-        since = last if checked and not anew else None
+    def changes() -> Feed:
+        since = last if past.untouched and not first else None
         why = torn or ("reconcile compares all keys" if wanted else "")
-        return read_feed(spark, spec.source_table, made, target, keys, since, torn=why)
+        return read_feed(spark, spec.source_table, past.source.commits, target, keys, since, torn=why)
 
-    raw = open_source(spark, spec, context, changes)
-    if last and checked and not anew and stands_still(spark, spec, context, raw.commits, last):
-        return _as_before(spec, last, raw.commits[0].version, commits[0].version)
-    incremental = raw.watermark_type if spec.load_type == "incremental" else None
-    stored = look(target, loader, keys, incremental, checked=checked)
-    last = None if anew or not stored.rows else last
-    refuse_drift(spec, keys, last, overridden=overridden(context))
+    select = statement(spec, context, past.sql) if past.sql else ""
+    raw = open_source(spark, spec, past.source.commits, select, changes)
+    identity = identity_of(spec, keys, raw, past.sources, past.sql)
+    found_differences = compare_identity(
+        spec, context, identity, None if first else last, stored=target if not first else None, untouched=past.untouched
+    )
+    refuse_differences(spec, found_differences)
+    decided = tuple(str(difference) for difference in found_differences if difference.matters)
+    reads_all = reads_everything(found_differences)
+    if reads_all and not raw.whole:
+        return _Again(torn=f"{decided[0]}")
     why_not += watermark.check_reload(spec, context, raw.watermark_type)
-    since = watermark.start(spec, context, raw.watermark_type, stored, last)  # None for a change feed
+    since = watermark.start(spec, context, raw.watermark_type, None if first or reads_all else last)
     found_late = reconcile.reconcile(raw, spec, keys, target, since) if wanted and stored.rows else None
     if found_late:
         raw, since = found_late.raw, found_late.since
@@ -186,6 +269,7 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
         keys=tuple(target.column(key) or _spelled(arrived, key) for key in keys),
         first=anew or not stored.rows,
         closed=stored.rows > stored.current,
+        forget_order=forgets_order(found_differences),
     )
     found = survey(arrived, load.keys)
     few = arrived.pinned and not load.first and found.read <= min(stored.rows // _FEW, _SENT)
@@ -203,40 +287,58 @@ def _plan(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: boo
         ),
         source_version=source.version,
         watermark_from=source.watermark_from,
-        watermark_to=watermark.reached(found.watermark, source.watermark_from, source.watermark_type),
-        target_watermark=stored.watermark,
-        keys=keys_of(spec, keys),
-        history=history_of(spec),
-        notes=(*notes, *why_not, *raw.notes, *(found_late.notes if found_late else ()), *judged.notes),
+        # A load on an old input goes as far as it began: the next one reads the same rows again, on the right input.
+        watermark_to=source.watermark_from
+        if past.stale_inputs
+        else watermark.reached(found.watermark, source.watermark_from, source.watermark_type),
+        identity=identity,
+        sources={table: state.version for table, state in past.sources.items()},
+        decision="; ".join(decided),
+        stale_inputs=past.stale_inputs,
+        notes=(
+            *notes,
+            *why_not,
+            *(f"{spec.target_table}: {what}" for what in decided),
+            *_said_of_inputs(spec, past),
+            *raw.notes,
+            *(found_late.notes if found_late else ()),
+            *judged.notes,
+        ),
     )
     return _Plan(
         load=load,
-        target=target,
+        past=past,
         types=types,
         arrived=arrived,
         judged=judged,
         change=replace(change, write=Replace()) if anew or (load.first and isinstance(change.write, Merge)) else change,
         outcome=outcome,
         stored=stored,
-        commits=commits,
         anew=anew,
     )
 
 
-def _as_before(spec: LoadSpec, last: LastLoad, source_version: int, target_version: int) -> Outcome:
-    """What a load says that reads nothing."""
-    said = f"version {source_version} of the source and {target_version} of the table hold what the last load left"
+def _as_before(spec: LoadSpec, last: LastLoad, past: _Past) -> Outcome:
+    """Return the outcome of a load that reads nothing: that of the last success."""
+    sources = {table: state.version for table, state in past.sources.items()}
+    read = f"version {past.source.version.version} of the source" if not past.sql else "the tables that its SQL reads"
+    what = f"{read} and version {past.state.version.version} of the table have the rows of the last load"
     return Outcome(
         counts=Counts(),
-        source_version=source_version,
-        target_version=target_version,
+        source_version=past.source.version.version,
         watermark_from=last.watermark_to,
         watermark_to=last.watermark_to,
-        target_watermark=last.target_watermark,
-        keys=last.keys or "",
-        history=last.history or "",
-        notes=(f"{spec.target_table}: {said}; nothing to read",),
+        identity=last.parts,
+        sources=sources,
+        target=past.state.version,
+        stale_inputs=past.stale_inputs,
+        notes=(f"{spec.target_table}: {what}; nothing to read", *_said_of_inputs(spec, past)),
     )
+
+
+def _said_of_inputs(spec: LoadSpec, past: _Past) -> tuple[str, ...]:
+    found = ((table, f"its load of {at}" if at else "before its first load") for table, at in past.stale_inputs.items())
+    return tuple(f"{spec.target_table}: ran on {table} as of {at}: this run has not loaded it" for table, at in found)
 
 
 def _moved(plan: _Plan) -> bool:
@@ -256,28 +358,39 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     refuse_unknown(target, clustered)
     reshapes = isinstance(plan.change.write, Replace) and plan.change.write.reshape
     if not (outcome.counts.writes or reshapes or (plan.anew and plan.stored.rows)):
+        outcome, forgotten = _forget_order(plan, target, outcome)
+        commits += forgotten
         notes = (*outcome.notes, *cluster(target, clustered))
-        return replace(outcome, notes=notes, target_version=_version_left(spark, plan, commits))
+        return replace(outcome, notes=notes, target=_version_left(spark, plan, commits))
     merge.write(spark, plan.change, name, target, ANY if plan.anew else as_found(target, plan.stored), outcome.counts)
-    version = _version_left(spark, plan, commits + 1)
-    if version is None:  # somebody else may have written at the same moment
+    outcome, forgotten = _forget_order(plan, target, outcome)
+    version = _version_left(spark, plan, commits + 1 + forgotten)
+    if version.version is None:  # somebody else may have written at the same moment
         if not merge.replaced_alone(plan.change, target, outcome.counts):
             return _Again(anew=plan.load.first)
         if outcome.counts.rows_inserted:
             merge.refuse_doubled(spark, plan.change, name, target, plan.load.keys, loader_of(plan.load.spec).current)
-    incremental = plan.arrived.watermark_type if plan.load.spec.load_type == "incremental" else None
     notes = (*outcome.notes, *cluster(target, clustered))
-    return replace(
-        outcome,
-        notes=notes,
-        target_watermark=highest_watermark(target, incremental),
-        target_version=version,
-    )
+    return replace(outcome, notes=notes, target=version)
 
 
-def _version_left(spark: SparkSession, plan: _Plan, own: int) -> int | None:
-    """The version that this load left, where the engine tells it and nobody else has written meanwhile."""
-    return version_left(plan.commits, latest_commits(spark, plan.target.name), own)
+def _forget_order(plan: _Plan, target: Target, outcome: Outcome) -> tuple[Outcome, int]:
+    """Forget the stored order where the load does: the outcome with the rows updated, and the number of commits."""
+    if not plan.load.forget_order:
+        return outcome, 0
+    before = latest_commits(target.spark, target.name)
+    rows = forget_order(target, instant(plan.load.now))
+    after = latest_commits(target.spark, target.name)
+    counts = replace(outcome.counts, rows_updated=outcome.counts.rows_updated + rows)
+    return replace(outcome, counts=counts), after[0].version - before[0].version if before and after else 1
+
+
+def _version_left(spark: SparkSession, plan: _Plan, own: int) -> TableVersion:
+    """The version that this load left; unknown where the engine does not tell it or somebody else wrote meanwhile."""
+    state = inspect_table(spark, plan.target.name, plan.past.state.version)
+    if version_left(plan.past.state.commits, state.commits, own) is None:
+        return TableVersion()
+    return state.version
 
 
 def loader_of(spec: LoadSpec) -> Loader:

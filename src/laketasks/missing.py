@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 from laketasks.change import Load
+from laketasks.column import SEQUENCE, type_text
 from laketasks.source import Source
 from laketasks.sql import quote, same
 
@@ -42,6 +44,16 @@ def of_read(load: Load, source: Source, stored: DataFrame) -> DataFrame:
         return stored
     keys = F.broadcast(source.frame.select(*[quote(key) for key in load.keys]))
     return stored.alias("t").join(keys.alias("s"), F.expr(same(load.keys)), "left_semi")
+
+
+def order_forgotten(load: Load, stored: DataFrame, kind: DataType) -> DataFrame:
+    """Return the stored rows; their sequences are NULL where they are of a column that no longer orders the source."""
+    return stored.withColumn(SEQUENCE, F.expr(f"cast(NULL AS {type_text(kind)})")) if load.forget_order else stored
+
+
+def new_order(load: Load) -> str:
+    """Return what makes a row differ whose stored sequence is forgotten: it gets the sequence of the source's row."""
+    return f" OR s.{SEQUENCE} IS NOT NULL" if load.forget_order else ""
 
 
 def policy(load: Load, source: Source) -> str:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
+from laketasks.commits import TableVersion
 from laketasks.counts import SUCCESS, Counts
 from laketasks.error import LoadError
+from laketasks.identity import decode
 from laketasks.sql import micros, quote_table, text
 
 _APPENDS = 8
 _TIMES = ("started_at", "ended_at")
+_MICROS = "_laketasks_micros_"
+_SECONDS = "_laketasks_seconds_"
 _COUNTS = tuple(f.name for f in fields(Counts))
 COLUMNS: dict[str, str] = {
     "job_run_id": "STRING",
@@ -31,12 +36,16 @@ COLUMNS: dict[str, str] = {
     **dict.fromkeys(_COUNTS, "BIGINT"),
     "watermark_from": "STRING",
     "watermark_to": "STRING",
-    "target_watermark": "STRING",
     "source_version": "BIGINT",
     "target_version": "BIGINT",
     "row_hash": "STRING",
     "keys": "STRING",
     "history": "STRING",
+    "identity": "STRING",
+    "source_versions": "STRING",
+    "target_state": "STRING",
+    "decision": "STRING",
+    "stale_inputs": "STRING",
     "error_class": "STRING",
     "error": "STRING",
     "wheel_version": "STRING",
@@ -60,12 +69,16 @@ class LogRow:
     counts: Counts | None = None
     watermark_from: str | None = None
     watermark_to: str | None = None
-    target_watermark: str | None = None
     source_version: int | None = None
     target_version: int | None = None
     row_hash: str | None = None
     keys: str | None = None
     history: str | None = None
+    identity: str | None = None
+    source_versions: str | None = None
+    target_state: str | None = None
+    decision: str | None = None
+    stale_inputs: str | None = None
     error_class: str | None = None
     error: str | None = None
 
@@ -74,19 +87,39 @@ class LogRow:
 class LastLoad:
     """How far the last successful load of a target came, and what it was made of.
 
-    `drift` has the form of keys and history, `standstill` that of the row; NULL versions are unknown. `started_at` and
-    `ended_at` are in microseconds since the epoch.
+    `identity.py` has the form of identity and row_hash; NULL is unknown, as everything is that an older release did not
+    log. `source_versions` are by table name. `started_at` and `ended_at` are in microseconds since the epoch.
     """
 
     started_at: int
     ended_at: int
-    watermark_to: str | None
-    target_watermark: str | None
-    keys: str | None
-    history: str | None
-    source_version: int | None
-    target_version: int | None
-    row_hash: str | None
+    execution_pipeline: str | None = None
+    watermark_to: str | None = None
+    keys: str | None = None
+    history: str | None = None
+    source_version: int | None = None
+    target_version: int | None = None
+    row_hash: str | None = None
+    identity: str | None = None
+    source_versions: str | None = None
+    target_state: str | None = None
+    stale_inputs: str | None = None
+
+    @property
+    def parts(self) -> dict[str, object]:
+        """The identity of the load; of an older release the parts that it logged in columns of their own."""
+        logged = {"pipeline": self.execution_pipeline, "keys": self.keys, "history": self.history}
+        return {**{name: value for name, value in logged.items() if value}, **decode(self.identity)}
+
+    @property
+    def sources(self) -> dict[str, TableVersion]:
+        """The versions of the tables that were read, by name."""
+        return {name: TableVersion.of(value) for name, value in decode(self.source_versions).items()}
+
+    @property
+    def target(self) -> TableVersion:
+        """The version of the target that the load left; nothing is known of it if somebody else wrote meanwhile."""
+        return TableVersion.of(decode(self.target_state))
 
 
 def create_run_log(spark: SparkSession, name: str) -> None:
@@ -102,18 +135,57 @@ def create_run_log(spark: SparkSession, name: str) -> None:
 
 def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None:
     """The last successful load of a target; None before its first. Raises LoadError without a run log."""
-    times = ", ".join(f"unix_micros({name}) AS {name}" for name in _TIMES)
-    columns = ", ".join(f"`{column.name}`" for column in fields(LastLoad) if column.name not in _TIMES)
+    times = ", ".join(f"unix_micros({name}) AS {_MICROS}{name}" for name in _TIMES)
+    rows = _ask(
+        spark,
+        name,
+        f"SELECT *, {times} FROM {quote_table(name)} "  # an older log lacks columns
+        f"WHERE target = {text(target)} AND status = '{SUCCESS}' ORDER BY ended_at DESC LIMIT 1",
+    )
+    if not rows:
+        return None
+    logged = rows[0].asDict()
+    moments = {name: logged[_MICROS + name] for name in _TIMES}
+    others = {f.name: logged.get(f.name) for f in fields(LastLoad) if f.name not in _TIMES}
+    return LastLoad(**others, **moments)
+
+
+def stale_inputs(
+    spark: SparkSession, name: str, job_run_id: str, tables: Iterable[str], attempt_of: str
+) -> dict[str, str | None]:
+    """Return those of the tables that this run has not loaded, each with the time of its last success in UTC.
+
+    `attempt_of` is the target that asks. None where a table was never loaded.
+    """
+    asked = sorted({table for table in tables if table != attempt_of})
+    if not asked:
+        return {}
+    rows = _ask(
+        spark,
+        name,
+        f"SELECT target, max(IF(job_run_id = {text(job_run_id)}, 1, 0)) AS here, max(unix_micros(ended_at)) AS at "
+        f"FROM {quote_table(name)} WHERE status = '{SUCCESS}' AND target IN ({', '.join(map(text, asked))}) "
+        "GROUP BY target",
+    )
+    found = {str(row["target"]): (bool(row["here"]), int(row["at"])) for row in rows}
+    return {
+        table: _utc(found[table][1]) if table in found else None
+        for table in asked
+        if table not in found or not found[table][0]
+    }
+
+
+def _utc(at: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(microseconds=at)).isoformat(timespec="seconds") + "Z"  # noqa: DTZ001
+
+
+def _ask(spark: SparkSession, name: str, statement: str) -> list[Row]:
     try:
-        rows = spark.sql(
-            f"SELECT {columns}, {times} FROM {quote_table(name)} "
-            f"WHERE target = {text(target)} AND status = '{SUCCESS}' ORDER BY ended_at DESC LIMIT 1"
-        ).collect()
+        return list(spark.sql(statement).collect())
     except PySparkException as error:
         raise LoadError(
             f"cannot read the run log {name}: {error}. `python -m laketasks bootstrap` creates it"
         ) from error
-    return LastLoad(**rows[0].asDict()) if rows else None
 
 
 def wheel_version() -> str:
@@ -139,12 +211,13 @@ def append(spark: SparkSession, name: str, row: LogRow) -> None:
 
 def rows_of_run(spark: SparkSession, name: str, job_run_id: str) -> list[dict[str, object]]:
     """Every attempt that the run logged, oldest first; times are seconds since the epoch."""
-    times = "unix_micros(started_at) / 1000000D AS started_at, unix_micros(ended_at) / 1000000D AS ended_at"
-    others = ", ".join(f"`{column}`" for column in COLUMNS if column not in ("started_at", "ended_at"))
+    times = ", ".join(f"unix_micros({column}) / 1000000D AS {_SECONDS}{column}" for column in _TIMES)
     rows = spark.sql(
-        f"SELECT {others}, {times} FROM {quote_table(name)} WHERE job_run_id = {text(job_run_id)} ORDER BY ended_at"
+        f"SELECT *, {times} FROM {quote_table(name)} WHERE job_run_id = {text(job_run_id)} ORDER BY ended_at"
     ).collect()
-    return [row.asDict() for row in rows]
+    logged = [row.asDict() for row in rows]
+    missing = dict.fromkeys(COLUMNS)  # of a log that an older release made
+    return [{**missing, **row, **{column: row[_SECONDS + column] for column in _TIMES}} for row in logged]
 
 
 def _append(spark: SparkSession, name: str, row: LogRow) -> None:
@@ -156,7 +229,9 @@ def _append(spark: SparkSession, name: str, row: LogRow) -> None:
         f"timestamp_micros(`{column}`) AS `{column}`" if kind == "TIMESTAMP" else f"`{column}`"
         for column, kind in COLUMNS.items()
     ]
-    spark.createDataFrame([data], schema).selectExpr(*select).writeTo(quote_table(name)).append()
+    rows = spark.createDataFrame([data], schema).selectExpr(*select)
+    # By name: a log that an older release made gets the columns that it lacks, one of a newer release keeps its own.
+    rows.write.format("delta").mode("append").option("mergeSchema", "true").saveAsTable(quote_table(name))
 
 
 def _plain(value: object) -> object:

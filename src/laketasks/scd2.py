@@ -34,7 +34,7 @@ from laketasks.column import (
     VALID_TO,
     WATERMARK,
 )
-from laketasks.missing import HERE, THERE
+from laketasks.missing import HERE, THERE, new_order, order_forgotten
 from laketasks.source import Source, instant_expression
 from laketasks.spec import CHANGE_SOURCES, parse_instant
 from laketasks.sql import OPEN_END, instant, on, quote, same, text
@@ -74,7 +74,7 @@ def compare(load: Load, source: Source, target: Target) -> Change:
 
 def _joined(load: Load, source: Source, target: Target, system: dict[str, DataType]) -> DataFrame:
     stored_columns = {**source.carried, **{name: system[name] for name in _STORED}}
-    stored = target.with_columns(stored_columns)
+    stored = order_forgotten(load, target.with_columns(stored_columns), system[SEQUENCE])
     closed = (
         missing.of_read(load, source, stored)
         .where(f"NOT {IS_CURRENT}" if load.closed else "false")
@@ -91,7 +91,7 @@ def _joined(load: Load, source: Source, target: Target, system: dict[str, DataTy
 
 def _fate(load: Load, source: Source, compared: dict[str, DataType]) -> str:
     removed = {"soft": "'deleted'", "ignore": "'ignored'", "new_record": f"IF(t.{IS_DELETED}, 'unchanged', 'deleted')"}
-    different = differs(compared, ignore_null=load.config.ignore_null_updates)
+    different = differs(compared, ignore_null=load.config.ignore_null_updates) + new_order(load)
     ordered = source.sequence_type is not None
     stale = f"WHEN s.{SEQUENCE} < coalesce(t.{SEQUENCE}, c.{SEQUENCE}) THEN 'stale' " if ordered else ""
     return (

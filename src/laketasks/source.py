@@ -13,7 +13,7 @@ from pyspark.sql.types import DataType, DateType, StructType, TimestampNTZType, 
 from laketasks import mark
 from laketasks.change_feed import DELETES, SEQUENCE_BY, Feed, is_torn
 from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMARK, is_ours
-from laketasks.commits import Commit, latest_commits
+from laketasks.commits import Commit
 from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import fill_catalogs, one_expression, quote, quote_table, text
@@ -86,15 +86,16 @@ class RawSource:
 
 
 def open_source(
-    spark: SparkSession, spec: LoadSpec, context: RunContext, changes: Callable[[tuple[Commit, ...]], Feed]
+    spark: SparkSession, spec: LoadSpec, commits: tuple[Commit, ...], select: str, changes: Callable[[], Feed]
 ) -> RawSource:
     """Resolve the source and the columns that the configuration names; raises SourceError with every unknown one.
 
-    `changes` gives the change feed of a table with these commits, where the row reads that.
+    `commits` are the latest of the row's table, `select` is the row's SQL where it has no table, and `changes` gives
+    the change feed of the table, where the row reads that.
     """
     if spec.cdc_source_config.source_mode == "cdf":
-        return _open_feed(spark, spec, changes)
-    frame, commits, pinned = _rows(spark, spec, context)
+        return _open_feed(spec, commits, changes)
+    frame, pinned = _rows(spark, spec, commits, select)
     types, columns = _columns(frame)
     config = spec.cdc_source_config
     ends = _ends(types, columns) if config.source_mode == "fivetran_history" else ""
@@ -128,11 +129,10 @@ def _columns(frame: DataFrame) -> tuple[dict[str, DataType], dict[str, str]]:
     return types, columns
 
 
-def _open_feed(spark: SparkSession, spec: LoadSpec, changes: Callable[[tuple[Commit, ...]], Feed]) -> RawSource:
+def _open_feed(spec: LoadSpec, commits: tuple[Commit, ...], changes: Callable[[], Feed]) -> RawSource:
     """The change feed as a source: its commits are its order, and what deletes a row there deletes it here."""
-    commits = latest_commits(spark, spec.source_table)
     try:
-        feed = changes(commits)
+        feed = changes()
         types, columns = _columns(feed.frame)
     except PySparkException as error:
         if is_torn(error):
@@ -193,7 +193,7 @@ def sort_columns(
     raw: RawSource, frame: DataFrame, spec: LoadSpec, keys: tuple[str, ...], watermark_from: str | None
 ) -> Source:
     """Sort the columns of rows of the source into what is carried, compared, and its order."""
-    carried = _carried(raw, spec, keys)
+    carried = carried_columns(raw, spec, keys)
     order = {raw.watermark, *raw.sequence_by}
     return Source(
         frame=frame.selectExpr(*[quote(name) for name in carried], *meta_columns(raw)),
@@ -209,47 +209,54 @@ def sort_columns(
     )
 
 
-def _rows(spark: SparkSession, spec: LoadSpec, context: RunContext) -> tuple[DataFrame, tuple[Commit, ...], bool]:
+def _rows(spark: SparkSession, spec: LoadSpec, commits: tuple[Commit, ...], select: str) -> tuple[DataFrame, bool]:
     try:
-        select, commits, pinned = (
-            (statement(spec, context), (), False) if spec.sql_file_path else _pinned(spark, spec.source_table)
-        )
+        select, pinned = (select, False) if select else _pinned(spark, spec.source_table, commits)
         frame = spark.sql(select)
         frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
-        return frame, commits, pinned
+        return frame, pinned
     except PySparkException as error:
         place = spec.sql_file_path or spec.source_table
         raise SourceError(f"cannot read {place}: {error}") from error
 
 
-def statement(spec: LoadSpec, context: RunContext) -> str:
-    """The SELECT of the row's SQL file, its catalogs filled in; raises SourceError where it cannot be had."""
+def read_sql(spec: LoadSpec) -> str:
+    """Read the row's SQL file; empty for a row without one. Raises SourceError for a file that cannot be read."""
+    path = spec.sql_file_path
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 ({error.reason})"
+        raise SourceError(f"cannot read the SQL file {path}: {reason}; is bundle/sql deployed?") from error
+
+
+def statement(spec: LoadSpec, context: RunContext, text: str) -> str:
+    """The SELECT of the row's SQL, its catalogs filled in; raises SourceError for a name that is no catalog."""
     path = spec.sql_file_path
     try:
-        return fill_catalogs(Path(path).read_text(encoding="utf-8"), context.catalogs)
-    except OSError as error:
-        raise SourceError(f"cannot read the SQL file {path}: {error.strerror}; is bundle/sql deployed?") from error
+        return fill_catalogs(text, context.catalogs)
     except KeyError as error:
         known = ", ".join(sorted(context.catalogs)) or "none"
         raise SourceError(f"{path}: {{{error.args[0]}}} names no catalog variable; known: {known}") from error
 
 
-def _pinned(spark: SparkSession, table: str) -> tuple[str, tuple[Commit, ...], bool]:
+def _pinned(spark: SparkSession, table: str, commits: tuple[Commit, ...]) -> tuple[str, bool]:
     """The SELECT that reads one state of the table however often it is evaluated, and whether the engine could.
 
     By version where the engine tells it, else by time; a view can be pinned by neither and is read as it is.
     """
     name = quote_table(table)
-    commits = latest_commits(spark, table)
     if commits:
-        return f"SELECT * FROM {name} VERSION AS OF {commits[0].version}", commits, True
+        return f"SELECT * FROM {name} VERSION AS OF {commits[0].version}", True
     try:
         now = spark.sql("SELECT cast(current_timestamp() AS STRING) AS now").collect()[0]["now"]
         pinned = f"SELECT * FROM {name} TIMESTAMP AS OF {text(now)}"
         spark.sql(pinned).schema  # noqa: B018
-        return pinned, (), True
+        return pinned, True
     except PySparkException:
-        return f"SELECT * FROM {name}", (), False
+        return f"SELECT * FROM {name}", False
 
 
 def _known(key: str, names: tuple[str, ...], columns: dict[str, str]) -> tuple[str, ...]:
@@ -260,7 +267,8 @@ def _known(key: str, names: tuple[str, ...], columns: dict[str, str]) -> tuple[s
     return tuple(columns[name.lower()] for name in names)
 
 
-def _carried(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...]) -> dict[str, DataType]:
+def carried_columns(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...]) -> dict[str, DataType]:
+    """The columns of the source that go into the target, by name."""
     config = spec.cdc_source_config
     listed = _known("column_list", config.column_list, raw.columns)
     dropped = _known("except_column_list", config.except_column_list, raw.columns)

@@ -236,7 +236,11 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSpec:
-    """One row of execution_table as a task gets it. Table names have three levels, unquoted."""
+    """One row of execution_table as a task gets it. Table names have three levels, unquoted.
+
+    The last four are what the generator finds out: the fingerprint of the SQL file, whether its result depends on
+    nothing but the tables that it reads, these tables, and those tables of the same job that this load reads.
+    """
 
     execution_pipeline: str
     target_table: str
@@ -248,6 +252,10 @@ class LoadSpec:
     cdc_source_config: CdcSourceConfig = field(default_factory=CdcSourceConfig)
     src_system: str = ""
     comment: str = ""
+    sql_fingerprint: str = ""
+    sql_repeatable: bool = False
+    reads: tuple[str, ...] = ()
+    upstream_tables: tuple[str, ...] = ()
 
     def to_parameters(self) -> dict[str, str]:
         return _to_parameters(self)

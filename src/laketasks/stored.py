@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
 
-from laketasks import mark
 from laketasks.change import Loader
-from laketasks.column import UPDATED_AT, WATERMARK
+from laketasks.column import IS_DELETED, JOB_RUN_ID, LOADED_AT, SEQUENCE, UPDATED_AT, VALID_FROM
 from laketasks.error import TargetError
 from laketasks.sql import quote, text
 from laketasks.target import Target
@@ -24,7 +22,7 @@ _WRITTEN = f"unix_micros(max({UPDATED_AT}))"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All rows, those that count as current, and the highest watermark (the run log's text) where it was asked for.
+    """All rows, those that count as current, and those that no loader has written.
 
     `written_at` is the latest _updated_at, in microseconds since the epoch; NULL in a table without rows.
     """
@@ -32,35 +30,40 @@ class Stored:
     rows: int = 0
     current: int = 0
     written_at: int | None = None
-    watermark: str | None = None
+    unowned: int = 0
 
 
-def look(
-    target: Target, loader: Loader, keys: tuple[str, ...], watermark_type: DataType | None, *, checked: bool
-) -> Stored:
-    """Look the target over before a load; raises TargetError for keys with more than one open version.
-
-    `checked`: the last load left the table as it is, so that no key can have two.
-    """
+def look(target: Target, loader: Loader) -> Stored:
+    """Count the target's rows before a load."""
     if not target.exists:
         return Stored()
     versioned = bool(loader.current) and target.column(loader.current) is not None
-    if versioned and not checked:
-        _refuse_two_open(target, loader, keys)
-    current = f"count_if({loader.current})" if versioned else "count(*)"
+    unowned = " OR ".join(f"{name} IS NULL" for name in (JOB_RUN_ID, *((VALID_FROM,) if versioned else ())))
     sums = (
         "count(*) AS rows",
-        f"{current} AS current",
+        f"{f'count_if({loader.current})' if versioned else 'count(*)'} AS current",
         f"{_WRITTEN if target.column(UPDATED_AT) else 'cast(NULL AS BIGINT)'} AS written_at",
-        f"{_mark(target, watermark_type)} AS mark",
+        f"{f'count_if({unowned})' if target.column(JOB_RUN_ID) else 'cast(0 AS BIGINT)'} AS unowned",
     )
-    rows, current_rows, written_at, highest = target.frame().agg(*map(F.expr, sums)).collect()[0]
-    return Stored(
-        rows=rows,
-        current=current_rows,
-        written_at=written_at,
-        watermark=mark.read_mark(highest, watermark_type) if watermark_type else None,
-    )
+    rows, current_rows, written_at, unowned_rows = target.frame().agg(*map(F.expr, sums)).collect()[0]
+    return Stored(rows=rows, current=current_rows, written_at=written_at, unowned=unowned_rows)
+
+
+def check_rows(target: Target, loader: Loader, keys: tuple[str, ...], stored: Stored) -> None:
+    """Raise TargetError for rows that a loader that merges cannot go on from.
+
+    Those are rows that no loader has written, and keys with more than one row that counts. A table that is as the last
+    load left it has none.
+    """
+    if not stored.rows or not keys:
+        return
+    if stored.unowned:
+        raise TargetError(
+            f"{target.name}: {stored.unowned} rows were not written by a loader: their {JOB_RUN_ID} is NULL. Somebody "
+            "inserted them by hand. Delete them, or take them over by `python -m laketasks adopt` with this task's "
+            "parameters"
+        )
+    _refuse_doubled(target, loader, keys)
 
 
 ANY = "r"  # in the place of `as_found`: whoever has written since
@@ -78,21 +81,32 @@ def as_found(target: Target, stored: Stored) -> str:
     return f"r CROSS JOIN ({now}) f WHERE IF({same}, true, cast({error} AS BOOLEAN))"
 
 
-def highest_watermark(target: Target, watermark_type: DataType | None) -> str | None:
-    """The highest watermark that the target holds, as the run log keeps it."""
-    if watermark_type is None or target.column(WATERMARK) is None:
-        return None
-    row = target.frame().agg(F.expr(f"{_mark(target, watermark_type)} AS mark")).collect()[0]
-    return mark.read_mark(row["mark"], watermark_type)
+def stores_other_order(target: Target, column: str) -> bool:
+    """Return whether the stored sequences are not those of this column of the same rows.
+
+    Asked where no run log tells of which column they are. Only rows that no load has updated since it inserted them
+    have both values from one row of the source.
+    """
+    own = target.column(column)
+    if own is None or target.column(SEQUENCE) is None or target.column(LOADED_AT) is None:
+        return False
+    inserted = f"{UPDATED_AT} <=> {LOADED_AT} AND {JOB_RUN_ID} <> 'adopted' AND {quote(own)} IS NOT NULL"
+    if target.column(IS_DELETED) is not None:
+        inserted += f" AND NOT coalesce({IS_DELETED}, false)"
+    other = f"{SEQUENCE} IS NOT NULL AND NOT ({SEQUENCE} <=> {quote(own)})"
+    return not target.frame().where(f"{inserted} AND {other}").limit(1).isEmpty()
 
 
-def _mark(target: Target, kind: DataType | None) -> str:
-    if kind is None or target.column(WATERMARK) is None:
-        return "cast(NULL AS STRING)"
-    return mark.mark_of(f"max({WATERMARK})", kind)
+def forget_order(target: Target, written_at: str) -> int:
+    """Set the stored sequences to NULL in all rows but those that were written at this instant (a SQL literal).
+
+    The number of rows that had one.
+    """
+    where = f"{SEQUENCE} IS NOT NULL AND NOT ({UPDATED_AT} <=> {written_at})"
+    return int(target.spark.sql(f"UPDATE {target.quoted} SET {SEQUENCE} = NULL WHERE {where}").collect()[0][0])
 
 
-def _refuse_two_open(target: Target, loader: Loader, keys: tuple[str, ...]) -> None:
+def _refuse_doubled(target: Target, loader: Loader, keys: tuple[str, ...]) -> None:
     stored = [target.column(key) for key in keys]
     if None in stored:
         raise TargetError(
@@ -100,11 +114,16 @@ def _refuse_two_open(target: Target, loader: Loader, keys: tuple[str, ...]) -> N
             "which the row names as a key: the keys of a table do not change. Load into a new table"
         )
     names = [quote(name) for name in stored if name]
-    doubled = target.frame().where(loader.current).groupBy(*names).agg(F.expr("count(*) AS n")).where("n > 1")
+    doubled = target.frame().where(loader.current or "true").groupBy(*names).agg(F.expr("count(*) AS n")).where("n > 1")
     sample = doubled.selectExpr(*names).limit(5).collect()
     if sample:
         shown = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
+        what, remedy = (
+            ("open version", "Close all but one of them (is_current = false, valid_to = the next valid_from)")
+            if loader.current
+            else ("row", "Delete all but one of them, or run once with full_refresh,")
+        )
         raise TargetError(
-            f"{target.name}: keys with more than one open version, such as ({', '.join(keys)}) = {shown}. "
-            "Close all but one of them (is_current = false, valid_to = the next valid_from) before the next load"
+            f"{target.name}: keys with more than one {what}, such as ({', '.join(keys)}) = {shown}. {remedy} before "
+            "the next load"
         )

@@ -27,7 +27,7 @@ from laketasks.column import (
     UPDATED_AT,
     WATERMARK,
 )
-from laketasks.missing import HERE, THERE
+from laketasks.missing import HERE, THERE, new_order, order_forgotten
 from laketasks.source import Source, instant_expression
 from laketasks.spec import CHANGE_SOURCES, LoadSpec
 from laketasks.sql import instant, on, quote, text
@@ -64,7 +64,8 @@ def compare(load: Load, source: Source, target: Target) -> Change:
         WATERMARK: system[WATERMARK],
         IS_DELETED: BooleanType(),
     }
-    joined = missing.join_stored(load, source, target.with_columns(stored_columns))
+    stored = order_forgotten(load, target.with_columns(stored_columns), system[SEQUENCE])
+    joined = missing.join_stored(load, source, stored)
     columns = (*source.carried, *system)
     made = surrogates(load, source)
     rows = joined.selectExpr(
@@ -79,7 +80,7 @@ def _fate(load: Load, source: Source) -> str:
     config = load.config
     removed = {"soft": "IF(t.is_deleted, 'unchanged', 'deleted')", "hard": "'deleted'", "ignore": "'ignored'"}
     changed = "'ignored'" if config.insert_only else "'changed'"
-    different = differs(source.compared, ignore_null=config.ignore_null_updates)
+    different = differs(source.compared, ignore_null=config.ignore_null_updates) + new_order(load)
     older = f"WHEN s.{SEQUENCE} < t.{SEQUENCE} THEN 'stale' " if source.sequence_type is not None else ""
     return (
         f"CASE WHEN s.{HERE} IS NULL THEN IF(t.is_deleted OR {is_unknown(load, 't')}, 'gone', 'missing') "
@@ -129,7 +130,8 @@ def _merge(load: Load, source: Source, columns: tuple[str, ...]) -> Merge:
     update = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n not in kept)
     mark = ", ".join(f"{n} = s.{n}" for n in touched) + f", {IS_DELETED} = true, {DELETED_AT} = s.{AT}"
     names, values = ", ".join(map(quote, columns)), ", ".join(on("s", n) for n in columns)
-    newer = f"coalesce(s.{SEQUENCE} >= t.{SEQUENCE}, true)"  # another load may have written since this one compared
+    # Another load may have written since this one compared.
+    newer = "true" if load.forget_order else f"coalesce(s.{SEQUENCE} >= t.{SEQUENCE}, true)"
     clauses = [f"WHEN MATCHED AND s.{ACT} = 'update' AND {newer} THEN UPDATE SET {update}"]
     if IS_DELETED in columns:
         clauses.append(f"WHEN MATCHED AND s.{ACT} = 'mark' AND {newer} THEN UPDATE SET {mark}")

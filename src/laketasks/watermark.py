@@ -8,13 +8,13 @@ from laketasks import mark
 from laketasks.error import GuardError, LoadError
 from laketasks.run_log import LastLoad
 from laketasks.spec import LoadSpec, RunContext, named_tasks
-from laketasks.stored import Stored
 
 
-def start(
-    spec: LoadSpec, context: RunContext, kind: DataType | None, stored: Stored, last: LastLoad | None
-) -> str | None:
-    """The watermark that an incremental read starts at, as the run log keeps it; None reads everything."""
+def start(spec: LoadSpec, context: RunContext, kind: DataType | None, last: LastLoad | None) -> str | None:
+    """The watermark that an incremental read starts at, as the run log keeps it; None reads everything.
+
+    `last` is None where the load does not go on from the last success.
+    """
     if spec.load_type != "incremental" or spec.cdc_source_config.source_mode == "cdf":
         return None
     if kind is None:
@@ -22,8 +22,6 @@ def start(
     if last is None or last.watermark_to is None:
         return None
     since: str | None = last.watermark_to
-    if _fell(stored, last, kind):
-        since = stored.watermark
     wanted = mark.of_instant(context.reloads_from, kind) if context.reloads_from else None
     if wanted and since and mark.earlier(wanted, since, kind):
         since = wanted
@@ -50,10 +48,3 @@ def reached(found: str | None, since: str | None, kind: DataType | None) -> str 
     if found is None or since is None or kind is None:
         return found or since
     return since if mark.earlier(found, since, kind) else found
-
-
-def _fell(stored: Stored, last: LastLoad, kind: DataType) -> bool:
-    """Whether the target was restored or truncated to a state before the one that was logged."""
-    if last.target_watermark is None:
-        return False
-    return stored.watermark is None or mark.earlier(stored.watermark, last.target_watermark, kind)

@@ -17,6 +17,7 @@ from pytest_databricks_lakeflow.settings.lint import lint
 from generator.build import Build, Options, build
 from generator.document import Bundle, load_spec
 from generator.jobs_api import load_types, task_types
+from generator.load_inputs import load_inputs
 from generator.plan import Load
 from generator.problem import errors
 from generator.render import publish
@@ -51,6 +52,7 @@ def test_what_the_rows_make(case: str) -> None:
 def test_every_task_reads_back_the_row_that_it_was_made_from(project: Path) -> None:
     built = _build(project)
     bundle = Bundle(sql_folder="bundle/", wheel="../dist/*.whl")
+    inputs = load_inputs(built.entries, built.context)
     for document in built.documents:
         fields = {task["task_key"]: task for task in document.job["tasks"]}
         for task in document.plan.tasks:
@@ -58,7 +60,7 @@ def test_every_task_reads_back_the_row_that_it_was_made_from(project: Path) -> N
                 continue
             parameters = dict(fields[task.task_key]["python_wheel_task"]["named_parameters"])
             assert LoadSpec.from_parameters(parameters) == load_spec(
-                task.action.entry, built.context.settings.settings, bundle
+                task.action.entry, built.context.settings.settings, bundle, inputs[task.action.entry.source.number]
             )
             context = RunContext.from_parameters({**parameters, "attempt": "1"})
             assert context.task_key == task.task_key

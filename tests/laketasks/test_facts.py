@@ -278,12 +278,15 @@ def test_120_files_without_changes_are_not_rewritten(warehouse: Warehouse) -> No
     assert files < live, "a deletion vector takes the row out of its file, which stays as it is"
 
 
-def test_a_restored_target_is_read_from_its_own_watermark(warehouse: Warehouse) -> None:
+def test_a_target_that_somebody_changed_is_made_good_from_all_of_the_source(warehouse: Warehouse) -> None:
     rows = [(1, "a", T(1)), (2, "b", T(2)), (3, "c", T(3))]
     merge(warehouse, *rows)
     warehouse.spark.sql(f"DELETE FROM {warehouse.target} WHERE id > 1").collect()
     row = merge(warehouse, *rows)
-    assert (row["watermark_from"], row["new"]) == ("2024-01-02T00:00:00.000000Z", 2)
+    assert (row["watermark_from"], row["new"]) == (None, 2)
+    warehouse.spark.sql(f"DELETE FROM {warehouse.target} WHERE id = 1").collect()  # behind the highest watermark, too
+    assert merge(warehouse, *rows)["new"] == 1
+    assert merge(warehouse, *rows)["watermark_from"] == "2024-01-04T00:00:00.000000Z"
 
 
 def test_a_watermark_in_the_future_is_refused(warehouse: Warehouse) -> None:

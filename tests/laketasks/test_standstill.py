@@ -9,8 +9,9 @@ import pytest
 
 from laketasks.commits import Commit, changes_since
 from laketasks.entry import load_table
+from laketasks.identity import metadata_hash
 from laketasks.spec import CdcSourceConfig, LoadSpec
-from laketasks.standstill import row_hash, varies, version_left
+from laketasks.standstill import varies, version_left
 from tests.laketasks.warehouse import T, Warehouse
 
 
@@ -69,7 +70,7 @@ def test_expectations_speak_each_time() -> None:
 def test_a_row_is_another_row_with_another_key() -> None:
     one = LoadSpec(execution_pipeline="scd1", target_table="a.b.c", business_key_columns=("id",))
     two = LoadSpec(execution_pipeline="scd1", target_table="a.b.c", business_key_columns=("id", "day"))
-    assert row_hash(one) == row_hash(one) != row_hash(two)
+    assert metadata_hash(one) == metadata_hash(one) != metadata_hash(two)
 
 
 COLUMNS = "id bigint, a string, updated timestamp"
@@ -86,12 +87,12 @@ def test_nothing_is_read_when_nothing_has_changed(
     rows, commits, files = warehouse.everything(), warehouse.commits(), warehouse.files()
     capsys.readouterr()
     again = warehouse.load(pipeline, twice=False, **config)
-    said = "version 0 of the source and 1 of the table hold what the last load left; nothing to read"
+    said = "version 0 of the source and version 1 of the table have the rows of the last load; nothing to read"
     assert said in capsys.readouterr().out
     assert again["read"] == 0
     assert (warehouse.everything(), warehouse.commits(), warehouse.files()) == (rows, commits, files)
-    assert [again[name] for name in ("watermark_to", "target_watermark", "keys", "history", "row_hash")] == [
-        first[name] for name in ("watermark_to", "target_watermark", "keys", "history", "row_hash")
+    assert [again[name] for name in ("watermark_to", "identity", "target_state", "keys", "history", "row_hash")] == [
+        first[name] for name in ("watermark_to", "identity", "target_state", "keys", "history", "row_hash")
     ]
     warehouse.source(COLUMNS, ROWS[0], (2, "c", T(2)))
     assert warehouse.load(pipeline, twice=False, **config)["read"] == 2
