@@ -62,7 +62,9 @@ def test_every_task_reads_back_the_row_that_it_was_made_from(project: Path) -> N
             assert LoadSpec.from_parameters(parameters) == load_spec(
                 task.action.entry, built.context.settings.settings, bundle, inputs[task.action.entry.source.number]
             )
-            context = RunContext.from_parameters({**parameters, "attempt": "1"})
+            context = RunContext.from_parameters(
+                {**parameters, "attempt": "1", "job_start_time": "2024-05-01T00:00:00Z"}
+            )
             assert context.task_key == task.task_key
             assert set(context.catalogs) == set(built.context.settings.settings.catalogs.values())
         if document.plan.part:

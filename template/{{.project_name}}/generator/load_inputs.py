@@ -1,0 +1,1 @@
+../../../generator/load_inputs.py

@@ -1,1 +1,0 @@
-../../../../src/laketasks/drift.py

@@ -1,0 +1,1 @@
+../../../../src/laketasks/sql_fingerprint.py
