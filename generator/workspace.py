@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from generator.problem import Problem
+from laketasks.redact import redact
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -22,10 +22,6 @@ RETRY_SECONDS = 10
 HTTP_SECONDS = 60
 
 T = TypeVar("T")
-_TOKEN = re.compile(
-    r"(?i)\bdapi[0-9a-z_-]{8,}|\bdose[0-9a-z_-]{8,}|\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?|(?<=bearer )\S+|(?<=basic )\S+"
-)
-_SENSITIVE = re.compile(r"(TOKEN|SECRET|PASSWORD)$")
 STRANGER = "what answers is not a Databricks workspace"
 HOST = "check DATABRICKS_HOST or the profile"
 _LOG_IN = "log in again (databricks auth login), or renew the token"
@@ -48,7 +44,7 @@ class Workspace:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self._secrets = tuple(value for name, value in os.environ.items() if value and _SENSITIVE.search(name))
+        self._secrets: tuple[str, ...] = ()
         try:
             from databricks.sdk import WorkspaceClient
             from databricks.sdk.core import Config
@@ -59,7 +55,7 @@ class Workspace:
         config = self.ask(
             lambda: Config(product="laketasks", retry_timeout_seconds=RETRY_SECONDS, http_timeout_seconds=HTTP_SECONDS),
         )
-        self._secrets += tuple(
+        self._secrets = tuple(
             str(value) for a in Config.attributes() if a.sensitive and (value := getattr(config, a.name, None))
         )
         self.client: WorkspaceClient = self.ask(lambda: WorkspaceClient(config=config))
@@ -86,10 +82,8 @@ class Workspace:
 
     def _shown(self, text: str) -> str:
         """One line, printable, not long, without a secret."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        line = next((line for line in text.splitlines() if line.strip()), "")
-        line = "".join(c if c.isprintable() else " " for c in _TOKEN.sub("***", line)).strip().rstrip(".")
+        line = next((line for line in redact(text, self._secrets).splitlines() if line.strip()), "")
+        line = "".join(c if c.isprintable() else " " for c in line).strip().rstrip(".")
         return line if len(line) <= 300 else f"{line[:297]}..."
 
 

@@ -8,6 +8,7 @@ import shlex
 import time
 from pathlib import Path
 
+from laketasks.redact import redact
 from monitor.evidence import Evidence
 from monitor.graph import cycle
 from monitor.problem import ProblemsError, UsageError
@@ -206,7 +207,7 @@ def _tail(log: Path) -> str:
     except OSError:
         return ""
     begins = max((n for n, line in enumerate(lines) if line.startswith(_ATTEMPT)), default=-1)
-    return "\n".join(lines[begins + 1 :][-_TAIL_LINES:])
+    return redact("\n".join(lines[begins + 1 :][-_TAIL_LINES:]))
 
 
 def _again(workspace: Path, run: Run, document: object) -> str:

@@ -12,6 +12,7 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from laketasks.redact import redact
 from monitor.evidence import Evidence
 from monitor.graph import cycle
 from monitor.problem import ProblemsError, UsageError
@@ -98,7 +99,7 @@ def _client(url: str) -> WorkspaceClient:
     except Exception as error:  # ValueError and whatever a provider of credentials raises
         said = str(error).partition(" Config:")[0].partition("https:")[0].strip(" .,")
         said = re.sub(r", please check$", "", said)
-        raise ProblemsError([f"no workspace to ask ({_harmless(said)}); {_CREDENTIALS}"]) from None
+        raise ProblemsError([f"no workspace to ask ({redact(said)}); {_CREDENTIALS}"]) from None
     ours, theirs = urlsplit(client.config.host or "").hostname, urlsplit(url).hostname
     if url and ours != theirs:
         raise ProblemsError(
@@ -140,13 +141,8 @@ def _said(error: BaseException, client: WorkspaceClient) -> str:
     """The first line of a message, without anything secret that stands in the configuration."""
     line = first_line(str(error)).partition(" Config: ")[0].rstrip(".") or type(error).__name__
     config = client.config
-    for secret in (config.token, config.password, config.client_secret, config.azure_client_secret):
-        line = line.replace(secret, "***") if secret else line
-    return _harmless(line)[:500]
-
-
-def _harmless(text: str) -> str:
-    return re.sub(r"(?i)(\bBearer\s+)?\b(dapi|dose|dkea|eyJ)[\w.~+/=-]{8,}|\b(Bearer|Basic)\s+\S{8,}", "***", text)
+    attributes = (getattr(config, a.name, None) for a in type(config).attributes() if a.sensitive)
+    return redact(line, [str(value) for value in attributes if value])[:500]
 
 
 def _get(client: WorkspaceClient, run_id: int) -> Mapping[str, Any]:
@@ -197,7 +193,7 @@ def _output(client: WorkspaceClient, task: Task) -> str:
     except DatabricksError:
         return ""  # some types of task have none: the state's message stands
     trace, error = output.error_trace or "", output.error or ""
-    return trace if error in trace else "\n".join(text for text in (error, trace) if text)
+    return redact(trace if error in trace else "\n".join(text for text in (error, trace) if text))
 
 
 def _loads(client: WorkspaceClient, run: Run, good: Run | None) -> tuple[tuple[Load, ...] | None, str]:

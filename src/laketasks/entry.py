@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.counts import DRY_RUN, FAILED, SUCCESS
 from laketasks.error import LoadError
+from laketasks.redact import redact
 from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
 from laketasks.summary import Record, TaskState, states_of
 from laketasks.summary import summarize as summary_of
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from laketasks.load import Outcome
 
 RUN_RECORD = "LAKETASKS_RUN_RECORD"
-_SECRET = re.compile(r"(?i)(TOKEN|SECRET|PASSWORD|CREDENTIALS)$")
-_LOOKS_LIKE_ONE = re.compile(
-    r"\b(?:dapi|dose|dkea)[\w-]{8,}|\beyJ[\w-]{6,}\.[\w.-]+|(?i:\b(?:Bearer|Basic)\s+)[\w.~+/=-]{8,}|(?<=://)[^\s/@]+@"
-)
 _Second = TypeVar("_Second", RunContext, AdoptSpec)
 
 
@@ -173,7 +169,7 @@ def _states(spec: SummarySpec) -> tuple[list[TaskState] | None, str]:
         return states_of(record, spec.children, run_of), ""
     except Exception as error:  # whatever the workspace's client raises, the run log still tells
         said = str(error).partition(" Config: ")[0]  # behind it the SDK writes how it tried to log in
-        return None, without_secrets(f"{type(error).__name__}: {said}")
+        return None, redact(f"{type(error).__name__}: {said}")
 
 
 def _recorded(file: Path) -> tuple[Record, Callable[[Record], Record]]:
@@ -266,7 +262,7 @@ def _log(
         decision=outcome.decision or None if outcome else None,
         stale_inputs=encode(outcome.stale_inputs) if outcome and outcome.stale_inputs else None,
         error_class=type(error).__name__ if error else None,
-        error=without_secrets(_full(error)) if error else None,
+        error=redact(_full(error)) if error else None,
     )
     append(spark, context.run_log, row)
 
@@ -276,15 +272,3 @@ def _full(error: BaseException) -> str:
     if isinstance(error, LoadError):
         return f"{type(error).__name__}: {error}"
     return "".join(traceback.format_exception(error))
-
-
-def without_secrets(text: str) -> str:
-    """The text with `***` for whatever is, in this environment, or looks like, what logs in to a workspace.
-
-    >>> without_secrets("403 for Bearer dapi-0123456789 by http://me:secret@proxy:1")
-    '403 for *** by http://***proxy:1'
-    """
-    values = {value for name, value in os.environ.items() if _SECRET.search(name) and len(value) > 5}
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, "***")
-    return _LOOKS_LIKE_ONE.sub("***", text)

@@ -330,7 +330,7 @@ REFUSALS: Mapping[str, tuple[Answer, str]] = {
     ),
     "another's token in the text": (
         refused(401, "UNAUTHENTICATED", "Authorization: Bearer s3cr3t-and-eyJhbGciOi.eyJzdWI.abc is no good"),
-        f"the workspace refuses the credentials: Authorization: Bearer *** is no good; {LOG_IN}",
+        f"the workspace refuses the credentials: Authorization: *** is no good; {LOG_IN}",
     ),
     "too large": (
         failed("Inline byte limit exceeded. At most 26214400 bytes."),

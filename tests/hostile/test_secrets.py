@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 import pytest
 
-from laketasks.entry import _states, without_secrets
+from laketasks.entry import _states
+from laketasks.redact import redact
 from laketasks.spec import SummarySpec
 from laketasks.summary import summarize
 from tests.generator.rows import ROOT, project
@@ -185,7 +186,7 @@ def test_texts_of_the_wheel_lose_what_the_environment_holds(monkeypatch: pytest.
     text = (
         f"{CLIENT} {PASSWORD} Bearer {TOKEN} {PROFILE} Basic {basic} https://me:{quote(PROXY, safe='')}@proxy a banana"
     )
-    assert without_secrets(text) == "*** *** *** *** *** https://***proxy a banana"
+    assert redact(text) == "*** *** *** *** *** https://***proxy a banana"
 
 
 @pytest.mark.parametrize("secret", ALL)
