@@ -11,7 +11,6 @@ MAX_ENVIRONMENTS = 10
 _STARTS = ("schedule", "trigger", "continuous")
 _NAMES = (("parameters", "name", "job parameter"), ("environments", "environment_key", "environment"),
           ("job_clusters", "job_cluster_key", "job cluster"))  # fmt: skip
-_SECONDS = ("min_time_between_triggers_seconds", "wait_after_last_change_seconds")
 
 # (path below the job, what, remedy)
 _Words = tuple[tuple[str | int, ...], str, str]
@@ -32,29 +31,6 @@ def _one_start(job: Mapping[str, Any]) -> Iterator[_Words]:
     given = [field for field in _STARTS if job.get(field) is not None]
     for field in given[1:]:
         yield (field,), f"a job starts by one of {', '.join(_STARTS)}, and {given[0]} stands here too", "keep one"
-
-
-def _cron(job: Mapping[str, Any]) -> Iterator[_Words]:
-    schedule = job.get("schedule")
-    cron = schedule.get("quartz_cron_expression") if isinstance(schedule, Mapping) else None
-    if not isinstance(cron, str) or "${" in cron:
-        return
-    fields = cron.split()
-    path = ("schedule", "quartz_cron_expression")
-    if len(fields) not in (6, 7):
-        what = f"a Quartz expression has 6 or 7 fields, seconds first, this has {len(fields)}"
-        yield path, what, 'write "0 30 2 * * ?" for half past two every night'
-    elif "?" not in (fields[3], fields[5]):
-        yield path, "of day of month and day of week one has to be ?", 'write "0 30 2 * * ?" for every night'
-
-
-def _trigger_seconds(job: Mapping[str, Any]) -> Iterator[_Words]:
-    trigger = job.get("trigger")
-    for name, below in trigger.items() if isinstance(trigger, Mapping) else ():
-        for field in _SECONDS if isinstance(below, Mapping) else ():
-            value = below.get(field)
-            if isinstance(value, int) and not isinstance(value, bool) and value < 60:
-                yield ("trigger", name, field), f"expected 60 seconds or more, found {value}", ""
 
 
 def _names_once(job: Mapping[str, Any]) -> Iterator[_Words]:
@@ -86,8 +62,6 @@ def _mappings(value: object) -> list[Mapping[str, Any]]:
 
 RULES: tuple[Callable[[Mapping[str, Any]], Iterator[_Words]], ...] = (
     _one_start,
-    _cron,
-    _trigger_seconds,
     _names_once,
     _defaults,
     _numbers,

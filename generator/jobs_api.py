@@ -17,9 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from generator.api_limits import ASKED_ELSEWHERE, limit_problems
 from laketasks.spec import did_you_mean
 
-# A type is the name of an object, or `string`, `integer`, `number`, `boolean`, `any`, `[T]`, `{T}`, `a|b|c`.
+# A type is the name of an object, or `string`, `integer`, `number`, `boolean`, `any`, `[T]`, `{T}` or `a|b|c`.
+# A `!` at its end marks a field that an object cannot be without.
 Types = dict[str, dict[str, str]]
 
 _LIST = Path(__file__).with_name("jobs_api.json")
@@ -46,10 +48,12 @@ def task_types(types: Types) -> tuple[str, ...]:
     return tuple(name for name in types["Task"] if name.endswith("_task"))
 
 
-def unknown_fields(value: object, type_name: str, types: Types, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (path, what is wrong) for every field the API does not have and every value of another type.
+def unknown_fields(
+    value: object, type_name: str, types: Types, path: str = "", *, partial: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Yield (path, what is wrong) for every field that the API does not have or misses, and every value it refuses.
 
-    A string with `${` passes as any type: the bundle fills it in.
+    A string with `${` passes as any type: the bundle fills it in. Of a `partial` object the generator writes the rest.
     """
     if value is None or type_name == "any" or (isinstance(value, str) and "${" in value):
         return
@@ -58,7 +62,7 @@ def unknown_fields(value: object, type_name: str, types: Types, path: str = "") 
     elif type_name.startswith("{"):
         yield from _entries(value, type_name[1:-1], types, path)
     elif type_name in types:
-        yield from _object(value, type_name, types, path)
+        yield from _object(value, type_name, types, path, partial=partial)
     elif type_name in _PYTHON:
         if not isinstance(value, _PYTHON[type_name]) or (isinstance(value, bool) and type_name != "boolean"):
             yield path, f"expected {_article(type_name)}, found {value!r}"
@@ -90,17 +94,27 @@ def _entries(value: object, entry: str, types: Types, path: str) -> Iterator[tup
             yield from unknown_fields(below, entry, types, f"{path}.{name}")
 
 
-def _object(value: object, type_name: str, types: Types, path: str) -> Iterator[tuple[str, str]]:
+def _object(value: object, type_name: str, types: Types, path: str, *, partial: bool) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
         yield path, f"expected a mapping, found {value!r}"
         return
     known = types[type_name]
+    asked = list(ASKED_ELSEWHERE.get(type_name, ()))
     for name, below in value.items():
-        where = f"{path}.{name}" if path else str(name)
         if name in known:
-            yield from unknown_fields(below, known[name], types, where)
+            yield from unknown_fields(below, known[name].removesuffix("!"), types, _joined(path, name))
         else:
-            yield where, f"the Jobs API has no such field{did_you_mean(name, known)}"
+            near = did_you_mean(name, known)
+            yield _joined(path, name), f"the Jobs API has no such field{near}"
+            asked += [field for field in known if near.endswith(f" {field}?")]
+    for name, kind in known.items():
+        if kind.endswith("!") and value.get(name) is None and not partial and name not in asked:
+            yield _joined(path, name), "missing, and the Jobs API asks for it"
+    yield from ((_joined(path, name), what) for name, what in limit_problems(value, type_name))
+
+
+def _joined(path: str, name: object) -> str:
+    return f"{path}.{name}" if path and name else path or str(name)
 
 
 def derive(schema: Mapping[str, Any]) -> Types:
@@ -112,10 +126,12 @@ def derive(schema: Mapping[str, Any]) -> Types:
         name = _name(reference)
         if name in types:
             continue
-        fields = _body(_resolve(schema, reference)).get("properties", {})
+        body = _body(_resolve(schema, reference))
+        fields, required = body.get("properties", {}), body.get("required", ())
         types[name] = {}
         for field, definition in sorted(fields.items()):
-            types[name][field], below = _type(schema, definition["$ref"])
+            kind, below = _type(schema, definition["$ref"])
+            types[name][field] = f"{kind}!" if field in required else kind
             waiting.extend(below)
     return dict(sorted(types.items()))
 

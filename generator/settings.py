@@ -308,7 +308,7 @@ def _written(found: SettingsFile, path: tuple[object, ...], task: Mapping[str, A
 def _fields(
     found: SettingsFile, path: tuple[object, ...], body: Mapping[str, Any], type_name: str, types: Types
 ) -> Iterator[Problem]:
-    for below, what in unknown_fields(body, type_name, types):
+    for below, what in unknown_fields(body, type_name, types, partial=True):
         steps = tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", below))
         yield found.problem((*path, *steps), what)
 
