@@ -19,7 +19,7 @@ from generator.load_inputs import load_inputs
 from generator.model import Entry, read_entries
 from generator.plan import Plan, make_plans
 from generator.problem import Problem, errors, in_order
-from generator.render import SUFFIX, Header, generated, is_generated, render
+from generator.render import SUFFIX, Header, generated, is_generated, read_file, render
 from generator.settings import SettingsFile, check_settings, named_source, read_settings, read_variables
 from generator.source import TableName, locate, read_rows, read_sql
 from generator.split import SIZE, JobSize, present_children, split_plans
@@ -43,7 +43,8 @@ class Options:
 class Build:
     """All that one set of rows makes. `texts` is by file name; `stale` are generated files whose layer is gone.
 
-    `layer_reads` are the tables that one layer reads and another loads.
+    `present` has the texts of the generated files that are there. `layer_reads` are the tables that one layer reads
+    and another loads.
     """
 
     entries: tuple[Entry, ...]
@@ -51,6 +52,7 @@ class Build:
     documents: tuple[Document, ...]
     texts: Mapping[str, str]
     stale: tuple[str, ...]
+    present: Mapping[str, str]
     layer_reads: tuple[LayerRead, ...]
 
     @property
@@ -121,13 +123,22 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     if errors(problems):
         return None, in_order(problems)
     template = _template(options.settings)
-    rendered = {name: render(doc, template.read_text(encoding="utf-8"), header) for name, doc in names.items()}
-    broken = {Problem(file=_shown(template), what=what) for _, what in rendered.values() if what}
+    layout, unread = _layout(template)
+    rendered = {name: render(doc, layout, header) for name, doc in names.items() if not unread}
+    broken = {*unread} | {Problem(file=_shown(template), what=what) for _, what in rendered.values() if what}
     if broken:
         return None, in_order((*problems, *broken))
     texts = {name: text for name, (text, _) in rendered.items()}
     stale = tuple(name for name in old if name not in texts)
-    made = Build(entries=entries, context=context, documents=documents, texts=texts, stale=stale, layer_reads=between)
+    made = Build(
+        entries=entries,
+        context=context,
+        documents=documents,
+        texts=texts,
+        stale=stale,
+        present=old,
+        layer_reads=between,
+    )
     return made, in_order(problems)
 
 
@@ -204,11 +215,19 @@ def _template(settings: Path) -> Path:
     return own if own.is_file() else _OWN_TEMPLATE
 
 
+def _layout(template: Path) -> tuple[str, tuple[Problem, ...]]:
+    """The text of the template; or the problem that it cannot be read."""
+    try:
+        return template.read_text(encoding="utf-8-sig"), ()
+    except UnicodeDecodeError:
+        why = "not UTF-8 text"
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    remedy = f"the jobs are laid out by it: bring it back, such as by `git checkout -- {_shown(template)}`"
+    return "", (Problem(file=_shown(template), what=f"cannot be read: {why}", remedy=remedy),)
+
+
 def _in_the_way(out: Path, names: Mapping[str, Document]) -> tuple[Problem, ...]:
     what = "is in the way: it is not a generated file"
-    hand_written = (name for name in names if (out / name).is_file() and not is_generated(_text(out / name)))
+    hand_written = (name for name in names if (out / name).is_file() and not is_generated(read_file(out / name)))
     return tuple(Problem(file=_shown(out / name), what=what, remedy="rename it, or the layer") for name in hand_written)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")

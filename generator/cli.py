@@ -64,12 +64,20 @@ def main(arguments: Sequence[str]) -> int:
         _report(problems, options.format, "; nothing was written" if options.command == "generate" else " found")
         return 1
     code = 0
+    if options.command in ("generate", "check"):
+        from generator.removals import removal_problems
+
+        removed = removal_problems(made, options.out, allowed=options.override_guards)
+        problems = (*problems, *removed)
+        if options.command == "generate" and errors(removed):
+            _report(problems, options.format, "; nothing was written")
+            return 1
     if options.command == "generate":
         unwritten = _generate(made, options)
         problems, code = (*problems, *unwritten), 1 if unwritten else 0
     elif options.command == "check":
         different = _check(made, options)
-        problems, code = (*problems, *different), 1 if different else 0
+        problems, code = (*problems, *different), 1 if different or errors(removed) else 0
     elif options.command == "diff":
         problems = (*problems, *_diff(made, options))
         code = 1 if errors(problems) else 0
@@ -88,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     source = "the rows: a .yml, .csv, .json or .parquet file, a Delta folder, or catalog.schema.table in a workspace"
     add("--source", metavar="SOURCE", help=f"{source} (execution_table of the settings)")
     add("--out", type=Path, default=_OUT, help="the folder of the job files (%(default)s)")
+    guards = "let a job lose half of its tables, or all since none of its rows is active"
+    add("--override-guards", action="store_true", help=guards)
     parser = argparse.ArgumentParser(
         prog="python -m generator",
         description=DESCRIPTION,
@@ -176,12 +186,13 @@ def _generate(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
 def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     """Show how each file differs; a problem for each that does."""
     from generator.conflicts import MERGED, conflict_line
+    from generator.render import read_file
 
     found: list[Problem] = []
     remedy = f"run `python -m generator generate{_other_than_default(options)}` and commit what it writes"
     for name in sorted({*made.texts, *made.stale}):
         path = options.out / name
-        old = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+        old = read_file(path) if path.is_file() else ""
         new = made.texts.get(name, "")
         if old == new:
             continue

@@ -18,7 +18,7 @@ from typing import Any
 
 from generator.conflicts import MERGED, conflict_line
 from generator.problem import Problem, printable
-from generator.render import SUFFIX, is_generated
+from generator.render import SUFFIX, is_generated, read_file
 from generator.strict_yaml import parse
 from laketasks.spec import PIPELINES
 
@@ -239,7 +239,7 @@ _NO_JOB = JobFile(tasks={}, told={})
 
 def from_folder(folder: Path) -> dict[str, str]:
     """The generated files of a folder, by name."""
-    texts = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in folder.glob(f"*{SUFFIX}")}
+    texts = {path.name: read_file(path) for path in folder.glob(f"*{SUFFIX}")}
     return {name: text for name, text in texts.items() if is_generated(text)}
 
 
@@ -252,7 +252,7 @@ def from_git(revision: str, folder: Path) -> tuple[dict[str, str], tuple[Problem
     for name in listed.splitlines():
         text = _git(folder, "show", "--end-of-options", f"{revision}:./{name}") if name.endswith(SUFFIX) else ""
         if isinstance(text, str) and is_generated(text):
-            texts[name] = text
+            texts[name] = text.removeprefix("\ufeff")
     return texts, ()
 
 

@@ -220,15 +220,18 @@ def _heading(plan: Plan, task: Task, headed: set[int]) -> str:
 
 def generated(folder: Path, settings: str) -> dict[str, str]:
     """Name and text of each file in the folder that these settings wrote, by its header."""
-    texts = {
-        path.name: path.read_text(encoding="utf-8", errors="replace") for path in sorted(folder.glob(f"*{SUFFIX}"))
-    }
+    texts = {path.name: read_file(path) for path in sorted(folder.glob(f"*{SUFFIX}"))}
     return {name: text for name, text in texts.items() if is_generated(text) and f" {settings} " in text[:1000]}
+
+
+def read_file(path: Path) -> str:
+    """Return the text of a job file as it was written; git and editors on Windows change line ends and add a mark."""
+    return path.read_bytes().decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def is_generated(text: str) -> bool:
     """Return whether `generate` wrote the file, be it that a merge has left conflict markers in it since."""
-    return first_side(text).startswith(MARK)
+    return first_side(text.removeprefix("\ufeff")).startswith(MARK)
 
 
 def publish(folder: Path, texts: Mapping[str, str], stale: Sequence[str]) -> None:
@@ -236,7 +239,7 @@ def publish(folder: Path, texts: Mapping[str, str], stale: Sequence[str]) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         path = folder / name
-        if not path.is_file() or path.read_bytes() != text.encode():
+        if not path.is_file() or read_file(path) != text:
             fresh = path.with_name(f".{name}.{os.getpid()}")
             try:
                 fresh.write_text(text, encoding="utf-8", newline="\n")

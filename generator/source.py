@@ -12,6 +12,7 @@ from generator.raw_row import Found
 
 _TEXTS = (".yml", ".yaml", ".csv", ".json", ".jsonl")
 _SUFFIXES = (*_TEXTS, ".parquet")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # Excel's "Unicode text"
 KINDS = "a .yml, .csv, .json, .jsonl or .parquet file, a Delta folder, or catalog.schema.table"
 
 
@@ -67,7 +68,8 @@ def read_rows(source: Path | TableName, file: str) -> Found:
 
 def _read_text(path: Path, file: str) -> Found:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
     except OSError as error:
         remedy = "name it with --source, or as execution_table in the settings"
         return (), (Problem(file=file, what=f"cannot be read: {error.strerror}", remedy=remedy),)
