@@ -11,17 +11,19 @@ from generator.model import Entry
 from generator.settings import Settings
 from generator.sql_parse import parse_sql
 from generator.sql_repeatable import is_repeatable
+from generator.sql_union import UnionSources, union_sources
 from laketasks.sql_fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadInputs:
-    """The last four fields of `LoadSpec`, which has their meaning; tables have bundle variables for catalogs."""
+    """The last five fields of `LoadSpec`, which has their meaning; tables have bundle variables for catalogs."""
 
     sql_fingerprint: str = ""
     sql_repeatable: bool = False
     reads: tuple[str, ...] = ()
     upstream_tables: tuple[str, ...] = ()
+    watermark_sources: tuple[str, ...] = ()
 
 
 def load_inputs(entries: Sequence[Entry], context: Context) -> Mapping[int, LoadInputs]:
@@ -43,11 +45,15 @@ def _inputs(entry: Entry, lineage: Lineage, context: Context) -> LoadInputs:
     if text is None:
         return LoadInputs(upstream_tables=tuple(made))
     reads = sorted({_read(read, settings) for read in lineage.of(entry)})
+    named = {tuple(part.lower() for part in read.parts): _read(read, settings) for read in lineage.of(entry)}
+    union = union_sources(text) if entry.row.load_type == "incremental" else UnionSources()
+    apart = [named[key] for table in union.tables if (key := tuple(part.lower() for part in table)) in named]
     return LoadInputs(
         sql_fingerprint=fingerprint(text),
         sql_repeatable=_knows_all_reads(text) and is_repeatable(text),
         reads=tuple(reads),
         upstream_tables=tuple(made),
+        watermark_sources=() if union.reason else tuple(apart),
     )
 
 

@@ -78,6 +78,18 @@ def parse_sql(text: str) -> ParsedSql:
 
 
 @cache
+def parse_statement(text: str) -> tuple[exp.Expr | None, frozenset[int]]:
+    """Return the tree of one SELECT, not to be changed, and the offsets of its placeholders; None for other texts."""
+    from sqlglot import exp
+
+    if parse_sql(text).trouble is not None:
+        return None, frozenset()
+    code, placeholders = quote_placeholders(text)
+    found = [statement for statement in _parser()(code) if statement and not isinstance(statement, exp.Semicolon)]
+    return found[0], placeholders
+
+
+@cache
 def _parser() -> Callable[[str], list[exp.Expr | None]]:
     from sqlglot.dialects.databricks import Databricks
 

@@ -12,6 +12,7 @@ from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.sql_parse import ONE_SELECT, parse_sql
 from generator.sql_text import DECLARATION, SqlText, read_sql_text
+from generator.sql_union import UnionSources, union_sources
 from laketasks.spec import did_you_mean
 
 _SAY = f"say what it reads in a line `{DECLARATION}`"
@@ -36,6 +37,7 @@ def sql_file(entry: Entry, context: Context) -> Iterator[Problem]:
     found = read_sql_text(text)
     yield from _catalogs(entry, text, context)
     yield from _watermark(entry, found)
+    yield from _union(entry, text)
     yield from _names(entry, text, context)
 
 
@@ -65,6 +67,15 @@ def _watermark(entry: Entry, found: SqlText) -> Iterator[Problem]:
         what = f"{entry.row.sql_file_path} joins tables and load_type is incremental: a change of the other is not seen"
         remedy = "make the watermark the greatest(...) of theirs, or load_type full"
         yield entry.problem("load_type", what, remedy, "warning")
+
+
+def _union(entry: Entry, text: str) -> Iterator[Problem]:
+    """Each source of a UNION has a watermark of its own; SQL that looks at several at once cannot be read so."""
+    found = union_sources(text) if entry.row.load_type == "incremental" else UnionSources()
+    if found.reason:
+        file, tables = entry.row.sql_file_path, ", ".join(".".join(table) for table in found.tables)
+        what = f"{file} puts {tables} together, and a source that arrives late would be lost: {found.reason}"
+        yield entry.problem("load_type", what, "set load_type full, or put the UNION ALL last in the SQL")
 
 
 def _names(entry: Entry, text: str, context: Context) -> Iterator[Problem]:

@@ -275,6 +275,9 @@ def _plan(
     few = arrived.pinned and not load.first and found.read <= min(stored.rows // _FEW, _SENT)
     load = replace(load, few=few)
     check_survey(load, arrived, found, target_rows=0 if overridden(context) else stored.current)
+    reached = watermark.reached(found.watermark, source.watermark_from, source.watermark_type)
+    if raw.watermark_sources and raw.watermark:
+        reached = watermark.reached_by_source(judged.frame, raw, source.watermark_from, load.now)
     source, dropped, duplicates = settle(load, arrived, found)
     before = replace(target, exists=False) if load.first else target
     change = add_unknown_member(load, source, before, loader.change(load, source, before))
@@ -288,9 +291,7 @@ def _plan(
         source_version=source.version,
         watermark_from=source.watermark_from,
         # A load on an old input goes as far as it began: the next one reads the same rows again, on the right input.
-        watermark_to=source.watermark_from
-        if past.stale_inputs
-        else watermark.reached(found.watermark, source.watermark_from, source.watermark_type),
+        watermark_to=source.watermark_from if past.stale_inputs else reached,
         identity=identity,
         sources={table: state.version for table, state in past.sources.items()},
         decision="; ".join(decided),

@@ -60,13 +60,13 @@ def identity_of(
     spec: LoadSpec, keys: tuple[str, ...], raw: RawSource, sources: Mapping[str, TableState], sql: str
 ) -> dict[str, Any]:
     """Return what the load is made of, part by part."""
-    kind = raw.watermark_type
+    kind, by_table = raw.watermark_type, ", by source table" if raw.watermark_sources else ""
     return {
         **row_identity(spec, keys),
         "SQL": fingerprint_of(sql),
         "source tables": {table: state.id for table, state in sources.items()},
         "sequence_by": ", ".join(f"{name.lower()} ({_family(raw.types[name])})" for name in raw.sequence_by),
-        "watermark": f"{raw.watermark.lower()} ({type_text(kind)})" if kind is not None else "",
+        "watermark": f"{raw.watermark.lower()} ({type_text(kind)}{by_table})" if kind is not None else "",
         "columns": sorted(name.lower() for name in carried_columns(raw, spec, keys)),
     }
 

@@ -20,6 +20,7 @@ from laketasks.source import RawSource, meta_columns, reached
 from laketasks.spec import LoadSpec, RunContext, names_task
 from laketasks.sql import quote
 from laketasks.target import Target
+from laketasks.union_sources import SOURCE_NO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,8 @@ def _senseless(spec: LoadSpec) -> str:
 def _late(raw: RawSource, spec: LoadSpec, named: list[str], target: Target, since: str) -> DataFrame:
     """The keys, one row each, of which a read from `since` on would miss something."""
     listed = [quote(key) for key in named]
-    rows = raw.frame.selectExpr(*listed, *meta_columns(raw))
+    number = [SOURCE_NO] if raw.watermark_sources else []
+    rows = raw.frame.selectExpr(*listed, *meta_columns(raw), *number)
     read = reached(WATERMARK, raw, spec, since)
     is_open = f"{ENDS_AT} IS NULL" if raw.ends else f"NOT {DELETE}"
     source = rows.groupBy(*listed).agg(

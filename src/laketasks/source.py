@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 from pyspark.errors import PySparkException
@@ -17,6 +18,7 @@ from laketasks.commits import Commit
 from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import fill_catalogs, one_expression, quote, quote_table, text
+from laketasks.union_sources import SOURCE_NO, decode_marks, only_from
 
 _SYNCED = "_fivetran_synced"
 _DELETED = "_fivetran_deleted"
@@ -60,7 +62,8 @@ class RawSource:
 
     `commits` has the latest of the table, newest first; the first is the version that is read. With `has_late` the
     frame marks rows that are to be read although the watermark has passed them by. Without `whole` it has the changes
-    since the last load and not all there is. `notes` are for whoever reads the task's output.
+    since the last load and not all there is. With `watermark_sources` the frame has the number of the table that a row
+    comes from, and a watermark is a JSON object by table. `notes` are for the reader of the task's output.
     """
 
     frame: DataFrame
@@ -74,6 +77,7 @@ class RawSource:
     ends: str = ""
     has_late: bool = False
     whole: bool = True
+    watermark_sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -115,6 +119,7 @@ def open_source(
         commits=commits,
         pinned=pinned,
         ends=ends,
+        watermark_sources=spec.watermark_sources if select else (),
     )
 
 
@@ -186,7 +191,11 @@ def reached(column: str, raw: RawSource, spec: LoadSpec, watermark_from: str) ->
     assert lookback is not None
     assert kind is not None
     late = f"{LATE} IS NOT NULL OR " if raw.has_late else ""
-    return f"{late}{column} IS NULL OR {mark.from_mark(column, watermark_from, kind, lookback)}"
+    if not raw.watermark_sources:
+        return f"{late}{column} IS NULL OR {mark.from_mark(column, watermark_from, kind, lookback)}"
+    marks = enumerate(decode_marks(watermark_from, raw.watermark_sources).values())
+    each = (f"WHEN {no} THEN {mark.from_mark(column, m, kind, lookback) if m else 'true'}" for no, m in marks)
+    return f"{late}{column} IS NULL OR (CASE {SOURCE_NO} {' '.join(each)} END)"
 
 
 def sort_columns(
@@ -212,12 +221,24 @@ def sort_columns(
 def _rows(spark: SparkSession, spec: LoadSpec, commits: tuple[Commit, ...], select: str) -> tuple[DataFrame, bool]:
     try:
         select, pinned = (select, False) if select else _pinned(spark, spec.source_table, commits)
-        frame = spark.sql(select)
+        if spec.watermark_sources and spec.sql_file_path:
+            frame = _numbered(spark, select, spec.watermark_sources)
+        else:
+            frame = spark.sql(select)
         frame.schema  # noqa: B018  # resolves the names now, so that the message can say what was read
         return frame, pinned
     except PySparkException as error:
         place = spec.sql_file_path or spec.source_table
         raise SourceError(f"cannot read {place}: {error}") from error
+
+
+def _numbered(spark: SparkSession, select: str, sources: tuple[str, ...]) -> DataFrame:
+    """The rows of the SELECT, each with the number of the source that it comes from."""
+    parts = (
+        spark.sql(only_from(select, source, sources)).selectExpr("*", f"{number} AS {SOURCE_NO}")
+        for number, source in enumerate(sources)
+    )
+    return reduce(DataFrame.unionAll, parts)
 
 
 def read_sql(spec: LoadSpec) -> str:

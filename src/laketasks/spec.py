@@ -238,8 +238,9 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 class LoadSpec:
     """One row of execution_table as a task gets it. Table names have three levels, unquoted.
 
-    The last four are what the generator finds out: the fingerprint of the SQL file, whether its result depends on
-    nothing but the tables that it reads, these tables, and those tables of the same job that this load reads.
+    The last five are what the generator finds out: the fingerprint of the SQL file, whether its result depends on
+    nothing but the tables that it reads, these tables, those tables of the same job that this load reads, and those
+    that the SQL puts together by UNION ALL, each of which is read by a watermark of its own.
     """
 
     execution_pipeline: str
@@ -256,6 +257,7 @@ class LoadSpec:
     sql_repeatable: bool = False
     reads: tuple[str, ...] = ()
     upstream_tables: tuple[str, ...] = ()
+    watermark_sources: tuple[str, ...] = ()
 
     def to_parameters(self) -> dict[str, str]:
         return _to_parameters(self)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from laketasks import mark
 from laketasks.error import GuardError, LoadError
 from laketasks.run_log import LastLoad
+from laketasks.source import RawSource
 from laketasks.spec import LoadSpec, RunContext, named_tasks
+from laketasks.sql import quote
+from laketasks.union_sources import SOURCE_NO, decode_marks, encode_marks
 
 
 def start(spec: LoadSpec, context: RunContext, kind: DataType | None, last: LastLoad | None) -> str | None:
@@ -21,11 +28,30 @@ def start(spec: LoadSpec, context: RunContext, kind: DataType | None, last: Last
         raise LoadError(f"{spec.target_table}: load_type incremental needs a watermark or sequence_by column")
     if last is None or last.watermark_to is None:
         return None
-    since: str | None = last.watermark_to
     wanted = mark.of_instant(context.reloads_from, kind) if context.reloads_from else None
-    if wanted and since and mark.earlier(wanted, since, kind):
-        since = wanted
-    return since
+    if spec.watermark_sources:
+        marks = decode_marks(last.watermark_to, spec.watermark_sources)
+        return encode_marks({source: since and _not_after(since, wanted, kind) for source, since in marks.items()})
+    return _not_after(last.watermark_to, wanted, kind)
+
+
+def _not_after(since: str, wanted: str | None, kind: DataType) -> str:
+    return wanted if wanted and mark.earlier(wanted, since, kind) else since
+
+
+def reached_by_source(frame: DataFrame, raw: RawSource, since: str | None, now: datetime) -> str | None:
+    """How far the load came in each source table; a row from the future moves no watermark."""
+    kind = raw.watermark_type
+    assert kind is not None
+    column = quote(raw.watermark)
+    limit = mark.of_instant(now + timedelta(days=1), kind)
+    if limit is not None:
+        column = f"IF({mark.from_mark(column, limit, kind, timedelta())}, NULL, {column})"
+    highest = frame.groupBy(SOURCE_NO).agg(F.expr(f"max({column}) AS highest"))
+    rows = highest.selectExpr(SOURCE_NO, f"{mark.mark_of('highest', kind)} AS mark").collect()
+    found = {raw.watermark_sources[row[SOURCE_NO]]: mark.read_mark(row["mark"], kind) for row in rows}
+    begun = decode_marks(since, raw.watermark_sources)
+    return encode_marks({source: reached(found.get(source), begun[source], kind) for source in begun})
 
 
 def check_reload(spec: LoadSpec, context: RunContext, kind: DataType | None) -> tuple[str, ...]:
