@@ -1,0 +1,1 @@
+../../../generator/api_limits.py

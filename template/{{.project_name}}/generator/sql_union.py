@@ -1,0 +1,1 @@
+../../../generator/sql_union.py

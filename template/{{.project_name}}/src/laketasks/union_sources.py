@@ -1,0 +1,1 @@
+../../../../src/laketasks/union_sources.py
