@@ -76,7 +76,9 @@ def test_regions_that_are_late_at_random_end_as_a_full_read(warehouse: Warehouse
     """Each night has a batch of each region, which arrives up to three nights later, in the region's own order."""
     for seed in range(HISTORIES):
         chance = random.Random(seed)
-        house = Warehouse(warehouse.spark, warehouse.workspace, warehouse.bronze, warehouse.silver, f"t{seed}", 100 * seed)
+        house = Warehouse(
+            warehouse.spark, warehouse.workspace, warehouse.bronze, warehouse.silver, f"t{seed}", 100 * seed
+        )
         row, told = regions(house)
         batches = {region: list(batches_of(number, region, chance)) for number, region in enumerate(REGIONS)}
         for night in range(NIGHTS + 3):
