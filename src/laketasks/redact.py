@@ -1,4 +1,4 @@
-"""Removal of secrets from a text: the one list of their forms, for the wheel and for the tools. Standard library only."""
+"""Removal of secrets from a text: one list of their forms, for the wheel and the tools. Standard library only."""
 
 from __future__ import annotations
 
