@@ -24,6 +24,7 @@ from generator.settings import SettingsFile, check_settings, named_source, read_
 from generator.source import TableName, locate, read_rows, read_sql
 from generator.split import SIZE, JobSize, present_children, split_plans
 from generator.sql_rules import is_below
+from generator.target_rules import production_of, read_targets, target_problems
 from generator.watched import watched_tables
 
 _TEMPLATE = Path("templates") / "job.yml.j2"
@@ -69,14 +70,15 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     found, problems = read_settings(options.settings, _shown(options.settings))
     if found is None:
         return None, in_order((*problems, *_rows_alone(options)))
-    root = _root(options.settings)
+    root = bundle_root(options.settings)
     try:
         types = load_types()
     except (OSError, ValueError, KeyError, TypeError):
         remedy = "write it anew: `databricks bundle schema > FILE`; or unset it"
         return None, (Problem(what="LAKETASKS_BUNDLE_SCHEMA names no bundle schema", remedy=remedy),)
     variables, unread = read_variables(root / "databricks.yml", _shown(root / "databricks.yml"))
-    problems = (*problems, *unread, *check_settings(found, types, variables))
+    targets = read_targets(root / "databricks.yml")
+    problems = (*problems, *unread, *check_settings(found, types, variables), *target_problems(found, targets))
     settings_are_right = not errors(problems)
 
     source = _source(options, found.settings.execution_table)
@@ -84,7 +86,7 @@ def build(options: Options, size: JobSize = SIZE) -> tuple[Build | None, tuple[P
     entries, unreadable = read_entries(raw, found.settings.runners)
     sql = read_sql(options.settings.parent, _sql_paths(entries))
     durations, untimed = read_durations(options.settings.parent / FILE, _shown(options.settings.parent / FILE))
-    context = Context(settings=found, sql=sql, durations=durations)
+    context = Context(settings=found, sql=sql, durations=durations, production=production_of(targets))
     problems = (*problems, *unread, *unreadable, *untimed)
     if entries:
         problems = (*problems, *check(entries, context, complete=not errors(unread)))
@@ -153,7 +155,7 @@ def _rows_alone(options: Options) -> tuple[Problem, ...]:
     return (*unread, *unreadable, *check_alone(entries))
 
 
-def _root(settings: Path) -> Path:
+def bundle_root(settings: Path) -> Path:
     """The bundle's root: where databricks.yml stands, beside the settings' folder or in it."""
     folder = settings.resolve().parent
     return folder if (folder / "databricks.yml").is_file() else folder.parent

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from generator import order_rules, row_rules, sql_rules, table_rules
+from generator import order_rules, row_rules, sql_rules, table_rules, target_rules
 from generator.context import Context
 from generator.model import Entry
 from generator.problem import Problem
@@ -37,7 +37,7 @@ def _each(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
 
 
 def _together(entries: Sequence[Entry], context: Context) -> Iterator[Problem]:
-    for rule in (*table_rules.CONTEXT_RULES, *order_rules.CONTEXT_RULES):
+    for rule in (*table_rules.CONTEXT_RULES, target_rules.unmapped_catalogs, *order_rules.CONTEXT_RULES):
         yield from rule(_active(entries), context)
     yield from sql_rules.one_select_each(entries, context)
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         from generator.removals import removal_problems
 
         removed = removal_problems(made, options.out, allowed=options.override_guards)
-        problems = (*problems, *removed)
+        problems = (*problems, *removed, *_files(made, options))
         if options.command == "generate" and errors(removed):
             _report(problems, options.format, "; nothing was written")
             return 1
@@ -77,7 +77,8 @@ def main(arguments: Sequence[str]) -> int:
         problems, code = (*problems, *unwritten), 1 if unwritten else 0
     elif options.command == "check":
         different = _check(made, options)
-        problems, code = (*problems, *different), 1 if different or errors(removed) else 0
+        problems = (*problems, *different)
+        code = 1 if errors(problems) else 0
     elif options.command == "diff":
         problems = (*problems, *_diff(made, options))
         code = 1 if errors(problems) else 0
@@ -170,6 +171,17 @@ def _shown(made: Build, options: argparse.Namespace) -> tuple[str, tuple[Problem
     from generator.explain import explain
 
     return explain(made, options.table)
+
+
+def _files(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
+    """The files of runners that are not there: `check` fails, and `generate` warns, since they may come after it."""
+    from generator.build import bundle_root
+    from generator.file_rules import file_problems
+
+    found = file_problems(made, options.out, bundle_root(options.settings))
+    if options.command == "generate":
+        return tuple(replace(problem, severity="warning") for problem in found)
+    return found
 
 
 def _generate(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:

@@ -15,12 +15,14 @@ from laketasks.spec import PIPELINES
 class Context:
     """What the rows are judged against; `sql` has the text of each SQL file, None where there is none.
 
-    `durations` has how many seconds a task of a layer took, where that is known.
+    `durations` has how many seconds a task of a layer took, where that is known. `production` names the production
+    targets of the bundle, where it has others, too.
     """
 
     settings: SettingsFile
     sql: Mapping[str, str | None]
     durations: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    production: str = ""
 
     def runs(self, pipeline: str) -> bool:
         return pipeline in PIPELINES or pipeline in self.settings.settings.runners

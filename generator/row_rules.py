@@ -251,6 +251,8 @@ def combinations(entry: Entry) -> Iterator[Problem]:
 def near_names(entry: Entry, context: Context) -> Iterator[Problem]:
     """A catalog that the settings do not name is taken as it is, and is most often one that they do."""
     settings = context.settings.settings
+    if context.production and entry.row.is_active_flag:
+        return  # unmapped_catalogs reports it
     sourced = ("src_catalog",) if entry.built_in and not entry.row.sql_file_path else ()
     for column in (*sourced, "dst_catalog"):
         if near := _near(getattr(entry.row, column), tuple(settings.catalogs)):

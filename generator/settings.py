@@ -86,8 +86,14 @@ class Settings(_Model):
         return self.layers.get(name) or LayerSettings()
 
     def mapped(self, catalog: str) -> str:
-        """The catalog as a reference to its bundle variable; one that is not listed is written as it is."""
-        return f"${{var.{self.catalogs[catalog]}}}" if catalog in self.catalogs else catalog
+        """The catalog as a reference to its bundle variable; one that is not listed is written as it is.
+
+        Unity Catalog does not tell upper from lower case, so the settings' `dev_silver` is the row's `DEV_SILVER`.
+        """
+        if catalog in self.catalogs:
+            return f"${{var.{self.catalogs[catalog]}}}"
+        alike = [variable for name, variable in self.catalogs.items() if name.lower() == catalog.lower()]
+        return f"${{var.{alike[0]}}}" if len(alike) == 1 else catalog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

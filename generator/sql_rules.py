@@ -59,7 +59,8 @@ def _catalogs(entry: Entry, text: str, context: Context) -> Iterator[Problem]:
     for catalog, variable in catalogs.items():
         if catalog.lower() in named:
             what = f"{file} names catalog {catalog} itself, on every target"
-            yield entry.problem("sql_file_path", what, f"write {{{variable}}}", "warning")
+            severity = "error" if context.production else "warning"
+            yield entry.problem("sql_file_path", what, f"write {{{variable}}}", severity)
 
 
 def _watermark(entry: Entry, found: SqlText) -> Iterator[Problem]:

@@ -53,6 +53,7 @@ class Draft:
         return {
             f"bundle/{self.source}": rows.encode(errors="surrogatepass"),
             "bundle/settings.yml": yaml.dump(self.settings, Dumper=_Plain).encode(),
+            "nb.py": b"# Databricks notebook source\n",
             "databricks.yml": yaml.dump(self.bundle, Dumper=_Plain).encode(),
             **{f"bundle/{path}": text.encode() for path, text in self.sql.items()},
         }

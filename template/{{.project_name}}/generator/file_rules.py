@@ -1,0 +1,1 @@
+../../../generator/file_rules.py

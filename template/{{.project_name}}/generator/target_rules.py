@@ -1,0 +1,1 @@
+../../../generator/target_rules.py
