@@ -28,6 +28,8 @@ class Progress(Protocol):
 
     def ended(self, run: TaskRun) -> None: ...
 
+    def kept(self, run: TaskRun) -> None: ...
+
     def retries(self, run: TaskRun, result: str, wait: float) -> None: ...
 
     def tick(self, runs: Collection[TaskRun], now: float) -> None: ...
@@ -96,6 +98,9 @@ class Quiet:
     def ended(self, run: TaskRun) -> None:
         pass
 
+    def kept(self, run: TaskRun) -> None:
+        pass
+
     def retries(self, run: TaskRun, result: str, wait: float) -> None:
         pass
 
@@ -120,6 +125,11 @@ class Lines:
         told = f"  {first_line(run.state_message)}" if run.state_message else ""
         counted = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
         self._say(f"{counted} {run.result_state:<15} {took:>6}  {run.task.task_key}{told}")
+
+    def kept(self, run: TaskRun) -> None:
+        self._done.add(id(run.task))
+        counted = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
+        self._say(f"{counted} {'kept':<15} {'-':>6}  {run.task.task_key}  what it reads has not changed")
 
     def retries(self, run: TaskRun, result: str, wait: float) -> None:
         again = f"attempt {run.attempt_number + 2} in {duration(wait)}" if wait else f"attempt {run.attempt_number + 2}"
@@ -151,6 +161,9 @@ class Picture:
     def ended(self, run: TaskRun) -> None:
         if run.result_state not in SUCCEEDED and run.start_time:
             self._say(run.result_state, f"{run.task.task_key}  {first_line(run.state_message)}")
+
+    def kept(self, run: TaskRun) -> None:
+        pass
 
     def retries(self, run: TaskRun, result: str, wait: float) -> None:
         when = f"in {duration(wait)}" if wait else "now"

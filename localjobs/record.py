@@ -127,6 +127,7 @@ class RunRecord:
     result_state: str = ""
     state_message: str = ""
     end_time: int = 0
+    _stayed: set[str] = field(default_factory=set)
     _texts: dict[str, str] = field(init=False)
     _edges: dict[str, str] = field(init=False)
     _changed: dict[str, None] = field(init=False)
@@ -144,7 +145,7 @@ class RunRecord:
     @property
     def kept(self) -> frozenset[str]:
         """The tasks that a repair does not run again."""
-        return self.past.kept if self.past else frozenset()
+        return self.past.kept | self._stayed if self.past else frozenset()
 
     @property
     def open_runs(self) -> dict[str, TaskRun]:
@@ -155,6 +156,15 @@ class RunRecord:
     def began(self) -> datetime:
         """When this run, or this repair of it, did."""
         return self.past.began if self.past else self.start
+
+    def keep(self, task_key: str) -> TaskRun:
+        """Let a task of a repair stay as it ended before, in place of another attempt."""
+        if self.past is None:
+            raise AssertionError("only a repair has something to keep")
+        self._stayed.add(task_key)
+        self.runs[task_key] = _ended_before(self.runs[task_key].task, self.past.attempts[task_key][-1])
+        self.touch(task_key)
+        return self.runs[task_key]
 
     def next_attempt_id(self) -> int:
         """A run id for one attempt of a task, exact as a JSON number everywhere (below 2 ** 53)."""
@@ -183,6 +193,9 @@ class RunRecord:
         if not self._changed or (began < self._next_write and not now):
             return
         for key in self._changed:
+            if key in self._stayed:
+                self._texts[key] = _SEPARATOR.join(self._earlier(key))
+                continue
             own = json.dumps(self.runs[key].document(), ensure_ascii=False)
             latest = f'{own[:-1]}, "depends_on": {self._edges[key]}}}'
             self._texts[key] = _SEPARATOR.join([*self._earlier(key), latest])

@@ -32,6 +32,10 @@ class Past:
     history: tuple[Element, ...]
     began: datetime
 
+    def succeeded(self, task_key: str) -> bool:
+        """Return whether a task had succeeded before."""
+        return _succeeded(self.attempts[task_key])
+
     @property
     def repair_id(self) -> int:
         """The number of the repair that follows."""
@@ -66,6 +70,8 @@ def read_record(file: Path) -> dict[str, Any]:
 
 def past_of(document: Mapping[str, Any], job: Job, last_written: int, began: datetime) -> Past:
     """What of a run's record a repair of it keeps: the tasks that succeeded, unless they wait for one that did not.
+
+    Of those a load is kept, too, if nothing that it reads has changed, which is known when its turn comes.
 
     `last_written` is when the record was, in milliseconds: for an attempt without an end nobody knows more.
     """

@@ -27,6 +27,7 @@ from localjobs.progress import Progress, Quiet
 from localjobs.record import RunRecord, TaskRun
 from localjobs.references import RunValues, child_of, fill, task_names, with_parameters
 from localjobs.runif import RUN, SUCCEEDED, run_result
+from localjobs.unchanged import Name, Tables, is_unchanged, read_tables, target_of
 from localjobs.workspace import new_run_folder
 
 _INTERRUPT_SECONDS = 10.0
@@ -80,11 +81,16 @@ class Run:
     _attempts: dict[int, _Attempt] = field(default_factory=dict)  # by the id of its process
     _interrupts: dict[int, tuple[_Attempt, float]] = field(default_factory=dict)  # by id, with a deadline
     _children: dict[str, _Child] = field(default_factory=dict)  # the latest of each task
+    _seen: Tables | None = None  # the workspace's tables since a process last ended, once somebody asked
+    _failed: frozenset[Name] = frozenset()  # the tables whose loads a repair found not done
     _canceled: tuple[str, str] | None = None  # the run's result and message, once it is canceled
 
     def __post_init__(self) -> None:
-        job = self.record.job
+        job, past = self.record.job, self.record.past
         self._order = Order(job.tasks)
+        if past:
+            targets = (target_of(task) for task in job.tasks if not past.succeeded(task.task_key))
+            self._failed = frozenset(target for target in targets if target)
         self._deadline = _after(job.timeout_seconds)
         self._unstarted = {
             key: [TaskRun(task=task) for task in _below(child)]
@@ -236,8 +242,6 @@ class Run:
         for key in [key for key, at in self._retries.items() if at <= now]:
             del self._retries[key]
             self._ready.append(key)
-        if self._ready and not self._attempts:
-            self.record.write(now=True)  # a task that waited for all others reads what became of them
         while self._ready and room > 0:
             before = len(self._attempts)
             self._start(self.record.runs[self._ready.popleft()])
@@ -254,7 +258,9 @@ class Run:
         names = task_names(run.task, run.run_id, run.attempt_number + 1, self._order.results)
         task, problems = fill(run.task, {**self.values.names(), **names, **self.inputs.get(run.task.task_key, {})})
         run.filled = task
-        if problems:
+        if not problems and self._stays(task):
+            self._keep(run)
+        elif problems:
             self._end_task(run, "FAILED", "; ".join(problems))
         elif isinstance(task.body, ConditionTask):
             self._decide(run, task.body)
@@ -265,6 +271,19 @@ class Run:
         elif isinstance(task.body, EachTask):
             self._start_each(run, task.body, names)
 
+    def _stays(self, task: Task) -> bool:
+        """Whether a repair finds a load done, with all that it reads as it was."""
+        past = self.record.past
+        if past is None or not past.succeeded(task.task_key) or target_of(task) is None:
+            return False
+        self._seen = self._seen or read_tables(self.workspace)
+        return is_unchanged(task, past.attempts[task.task_key][-1], self._seen, self._failed)
+
+    def _keep(self, run: TaskRun) -> None:
+        kept = self.record.keep(run.task.task_key)
+        self.progress.kept(run)
+        self._judge(self._order.finish(kept.task.task_key, kept.result_state, kept.outcome))
+
     def _decide(self, run: TaskRun, condition: ConditionTask) -> None:
         try:
             run.outcome = outcome(condition)
@@ -274,6 +293,8 @@ class Run:
             self._end_task(run, "SUCCESS", "")
 
     def _start_process(self, run: TaskRun, body: ProcessBody) -> None:
+        if not self._attempts:
+            self.record.write(now=True)  # a task that waited for all others reads what became of them
         attempt = _Attempt(run=run, tag=f"localjobs-{run.run_id}", deadline=_after(run.task.timeout_seconds))
         log = self._log(run)
         with log.open("a", encoding="utf-8") as output:
@@ -380,6 +401,7 @@ class Run:
     def _conclude(self, attempt: _Attempt) -> None:
         """Give a task its result, or another attempt."""
         run, ended = attempt.run, attempt.ended
+        self._seen = None
         if ended is None:
             raise AssertionError("an attempt is concluded once its process has ended")
         run.cpu_seconds = round(run.cpu_seconds + ended.cpu_seconds, 3)

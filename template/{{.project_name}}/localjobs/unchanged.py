@@ -1,0 +1,1 @@
+../../../localjobs/unchanged.py
