@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from difflib import unified_diff
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from generator.problem import Problem, as_github, as_json, as_text, errors
 from generator.shape import SchemaName
+from laketasks.sql_fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from generator.build import Build
+    from generator.effects import SqlTexts
 
 DESCRIPTION = """\
 Turn the rows of execution_table into Databricks job files, one for each layer.
@@ -215,7 +217,20 @@ def _check(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
             sys.stdout.writelines(_difference(old, new, path.as_posix()))
     if not found:
         _result(made, options)
+    elif options.format == "text":
+        sys.stdout.writelines(_effects(made, options))
     return tuple(found)
+
+
+def _effects(made: Build, options: argparse.Namespace) -> list[str]:
+    """What the next loads will do about the changes that no load can simply go on with."""
+    from generator import difference
+    from generator.effects import NEXT_LOAD
+
+    old = difference.from_folder(options.out)
+    changes = difference.differences(old, made.texts, _sql_texts(made, options, old))
+    lines = (line for change in changes for line in change.lines if line.what.startswith((NEXT_LOAD, "SQL: ")))
+    return [f"{line.key}: {line.what}\n" for line in lines]
 
 
 def _diff(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
@@ -230,13 +245,28 @@ def _diff(made: Build, options: argparse.Namespace) -> tuple[Problem, ...]:
     problems = problems or tuple(difference.merged(old, Path(against)))
     if problems:
         return problems
-    changes = difference.differences(old, made.texts)
+    changes = difference.differences(old, made.texts, _sql_texts(made, options, old))
     if options.format == "json":
         sys.stdout.write(json.dumps([asdict(change) for change in changes], indent=2, ensure_ascii=False) + "\n")
     else:
         write = difference.as_markdown if options.format == "markdown" else difference.as_text
         sys.stdout.write(write(changes))
     return ()
+
+
+def _sql_texts(made: Build, options: argparse.Namespace, old: Mapping[str, str]) -> SqlTexts:
+    """The SQL files of the rows, and as they were in the revision that is compared with, or in HEAD."""
+    from generator.build import bundle_root
+    from generator.difference import sql_before
+    from generator.effects import SqlTexts
+
+    root, folder = bundle_root(options.settings), options.settings.resolve().parent
+    place = f"{folder.relative_to(root).as_posix()}/" if folder != root else ""
+    now = {f"{place}{path}": text for path, text in made.context.sql.items() if text is not None}
+    against = getattr(options, "against", None)
+    revision = "HEAD" if against is None or Path(against).is_dir() else against
+    changed = [path for path, text in now.items() if not any(fingerprint(text) in file for file in old.values())]
+    return SqlTexts(before=sql_before(revision, root, changed), now=now)
 
 
 def _other_than_default(options: argparse.Namespace) -> str:

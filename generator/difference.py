@@ -10,26 +10,26 @@ import json
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from generator.conflicts import MERGED, conflict_line
+from generator.effects import SqlTexts, effects
 from generator.problem import Problem, printable
 from generator.render import SUFFIX, is_generated, read_file
 from generator.strict_yaml import parse
 from laketasks.spec import PIPELINES
 
+_NO_SQL = SqlTexts()
 _HEADING = re.compile(r"^ *# order (\d+):")
 _KEY = re.compile(r"^ *- task_key: (?P<quote>'?)(?P<key>[A-Za-z0-9_-]+)(?P=quote)$")
 _PARAMETERS = "python_wheel_task.named_parameters."
 _JSON = ("cdc_source_config", "business_key_columns", "primary_key_columns")
+_FOUND_OUT = ("sql_fingerprint", "sql_repeatable", "upstream_tables")
 _REMARKS = {
-    "business_key_columns": "a table that has rows refuses other keys; use full_refresh or a new table",
-    "primary_key_columns": "a table that has rows refuses other keys; use full_refresh or a new table",
-    "execution_pipeline": "a table that has rows keeps the columns of its first loader",
     "target_table": "the old table stays as it is",
 }
 _STAYS = {
@@ -43,7 +43,8 @@ _LISTED, _ALIKE = 6, 3  # so many names are written out; so many tables have a l
 class JobTask:
     """A task that loads a table. `order` is 0 where the file does not tell it; `waits` looks through gates and lanes.
 
-    `run_if` is empty for a task that waits for nothing. `child` names the child job that has it, if one does.
+    `run_if` is empty for a task that waits for nothing. `child` names the child job that has it, if one does;
+    `parameters` are those of a task of the wheel.
     """
 
     key: str
@@ -52,6 +53,7 @@ class JobTask:
     run_if: str
     told: Mapping[str, str]
     child: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def runner(self) -> str:
@@ -83,6 +85,16 @@ class JobFile:
     def edges(self) -> int:
         return sum(len(task.waits) for task in self.tasks.values())
 
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[str, ...]]:
+        """The SQL files of the tasks that read each table, by the table's name."""
+        found: dict[str, tuple[str, ...]] = {}
+        for task in self.tasks.values():
+            path = task.told.get("sql_file_path", "").removeprefix("${workspace.file_path}/")
+            for table in json.loads(task.parameters.get("reads", "[]")):
+                found[table] = (*found.get(table, ()), path)
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -106,14 +118,17 @@ class FileChange:
     lines: tuple[Line, ...]
 
 
-def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[FileChange, ...]:
-    """What changes between two sets of job files, texts by file name; files that say the same are left out."""
+def differences(old: Mapping[str, str], new: Mapping[str, str], sql: SqlTexts = _NO_SQL) -> tuple[FileChange, ...]:
+    """What changes between two sets of job files, texts by file name; files that say the same are left out.
+
+    `sql` has the SQL texts of both, so that it can be said what changes in them.
+    """
     found = []
     was, now = read_jobs(old), read_jobs(new)
     renamed = renames(was, now)
     for name in sorted({*was, *now}):
         before, after = was.get(name, _NO_JOB), now.get(name, _NO_JOB)
-        lines = tuple(_lines(before, after, renamed.get(name, {})))
+        lines = tuple(_lines(before, after, renamed.get(name, {}), sql))
         if lines:
             found.append(FileChange(file=name, before=len(before.tasks), after=len(after.tasks), lines=lines))
     return tuple(found)
@@ -227,6 +242,7 @@ def _job_file(job: _Job, children: Mapping[str, _Job]) -> JobFile:
             run_if=task.get("run_if", ""),
             told=_told(task),
             child=held.get(key, ""),
+            parameters=_parameters(task),
         )
         for key, task in every.items()
         if key not in between and not _is_summary(task)
@@ -254,6 +270,12 @@ def from_git(revision: str, folder: Path) -> tuple[dict[str, str], tuple[Problem
         if isinstance(text, str) and is_generated(text):
             texts[name] = text.removeprefix("\ufeff")
     return texts, ()
+
+
+def sql_before(revision: str, root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """The SQL files that a revision has, by path from the bundle's root."""
+    found = {path: _git(root, "show", "--end-of-options", f"{revision}:./{path}") for path in paths}
+    return {path: text for path, text in found.items() if isinstance(text, str)}
 
 
 def merged(texts: Mapping[str, str], folder: Path) -> Iterator[Problem]:
@@ -286,7 +308,7 @@ def as_markdown(changes: Sequence[FileChange]) -> str:
     return "\n".join(blocks)
 
 
-def _lines(before: JobFile, after: JobFile, renamed: Mapping[str, JobTask]) -> Iterator[Line]:
+def _lines(before: JobFile, after: JobFile, renamed: Mapping[str, JobTask], sql: SqlTexts) -> Iterator[Line]:
     for key in sorted(after.tasks.keys() - before.tasks.keys(), key=lambda key: (after.tasks[key].order, key)):
         yield Line(sign="+", key=key, what=_comes(after.tasks[key], after.followers[key]))
         old = renamed.get(key)
@@ -297,7 +319,8 @@ def _lines(before: JobFile, after: JobFile, renamed: Mapping[str, JobTask]) -> I
     both = before.tasks.keys() & after.tasks.keys()
     staying = _Staying(frozenset(key for key in both if before.tasks[key].order == after.tasks[key].order))
     for key in sorted(both):
-        for what in _changes(before.tasks[key], after.tasks[key], staying):
+        old, new = before.tasks[key], after.tasks[key]
+        for what in (*_changes(old, new, staying), *effects(old.parameters, new.parameters, sql, after.readers)):
             changed.setdefault(what, []).append(key)
     for what, keys in changed.items():
         alike = len(keys) > _ALIKE
@@ -362,10 +385,18 @@ def _waits(old: frozenset[str], new: frozenset[str]) -> Iterator[str]:
 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     for name in sorted({*old, *new}):
+        if name in _FOUND_OUT:
+            continue  # `effects` says what changed in the SQL
         if old.get(name) != new.get(name):
             remark = _REMARKS.get(name.split(".")[0].split("[")[0], "") if name in old and name in new else ""
             change = f"{name}: {old.get(name, 'not set')} -> {new.get(name, 'not set')}"
             yield f"{change} ({remark})" if remark else change
+
+
+def _parameters(task: Mapping[str, Any]) -> dict[str, str]:
+    body = task.get("python_wheel_task")
+    given = body.get("named_parameters") if isinstance(body, Mapping) else None
+    return {str(name): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
 
 
 def _told(task: Mapping[str, Any]) -> dict[str, str]:
