@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -207,7 +207,9 @@ class _Writer:
             catalogs={variable: f"${{var.{variable}}}" for variable in self.settings.catalogs.values()},
         )
         inputs = self.inputs.get(entry.source.number)
-        row = load_spec(entry, self.settings, self.bundle, inputs).to_parameters()
+        skips = self.layer.on_upstream_failure == "skip_readers" and bool(inputs and inputs.upstream_tables)
+        spec = replace(load_spec(entry, self.settings, self.bundle, inputs), skip_on_stale_input=skips)
+        row = spec.to_parameters()
         run = {"job_run_id": JOB_RUN_ID, "task_key": key, "attempt": "{{task.execution_count}}"}
         return _wheel_task("load", {**row, **run, **context.to_parameters()})
 

@@ -17,7 +17,7 @@ SUMMARY_KEY = "run_summary"
 MAX_TASKS = 1000
 MANY_EDGES = 5000
 Kind = Literal["barrier", "gate", "lineage"]
-RUN_IF = {"continue": "ALL_DONE", "skip": "ALL_SUCCESS"}
+RUN_IF = {"continue": "ALL_DONE", "skip": "ALL_SUCCESS", "skip_readers": "ALL_DONE"}  # readers skip themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ class LayerSettings(_Model):
     """How the rows of one layer become one job; what is not given is the default."""
 
     edges: Literal["barrier", "gate", "lineage"] = "barrier"
-    on_upstream_failure: Literal["continue", "skip"] = "continue"
+    on_upstream_failure: Literal["continue", "skip", "skip_readers"] = "continue"
     compute: str = SERVERLESS
     max_parallel_tasks: int | None = None
     task_key: str = "{dst_table_name}"
@@ -250,7 +250,7 @@ def _lanes(found: SettingsFile, path: tuple[object, ...], layer: LayerSettings) 
     if layer.max_parallel_tasks is not None and layer.max_parallel_tasks < 1:
         what = f"expected a number of tasks, 1 or larger, found {layer.max_parallel_tasks}"
         yield found.problem(path, what, "remove it to let the Jobs service start all that can start")
-    if layer.on_upstream_failure != "continue":
+    if layer.on_upstream_failure == "skip":
         what = "makes tables of one order wait for each other, and skip would skip one for the other's failure"
         yield found.problem(path, what, "set on_upstream_failure: continue, or remove it")
     if layer.edges == "lineage":

@@ -5,6 +5,7 @@ LoadError
 ├── TargetError     the target is not a table that this loader may write to
 │   └── SchemaError     its columns and the source's do not fit
 ├── GuardError      the data would do harm: empty source, too many deletes, NULL keys, conflicting duplicates
+├── StaleInputError a table that it reads was not loaded by this run, and the job skips what reads one
 └── ConflictError   other writers kept changing the table while the load was planned
 """
 
@@ -27,6 +28,10 @@ class SchemaError(TargetError):
 
 class GuardError(LoadError):
     """The data would do harm; the guard's key in cdc_source_config, or override_guards for one run, lets it pass."""
+
+
+class StaleInputError(LoadError):
+    """A table that the load reads was not loaded by this run, and `on_upstream_failure: skip_readers` is set."""
 
 
 class ConflictError(LoadError):

@@ -23,7 +23,7 @@ from laketasks.change_feed import Feed, is_torn, read_feed
 from laketasks.cluster import cluster, refuse_unknown
 from laketasks.commits import TableState, TableVersion, inspect_table, latest_commits
 from laketasks.counts import Counts
-from laketasks.error import ConflictError, GuardError, LoadError
+from laketasks.error import ConflictError, GuardError, LoadError, StaleInputError
 from laketasks.expectation import Judged, judge, kept, set_aside
 from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
 from laketasks.identity import Identity
@@ -218,6 +218,7 @@ def _plan(
     past = _look_back(spark, spec, context)
     target, last = past.target, past.last
     refuse_other_sql(spec, past.sql)
+    _refuse_stale_inputs(spec, context, past)
     refreshed, notes = _refreshed(spec, context)
     anew = anew or refreshed
     wanted, why_not = reconcile.asked(spec, context)
@@ -335,6 +336,14 @@ def _as_before(spec: LoadSpec, last: LastLoad, past: _Past) -> Outcome:
         stale_inputs=past.stale_inputs,
         notes=(f"{spec.target_table}: {what}; nothing to read", *_said_of_inputs(spec, past)),
     )
+
+
+def _refuse_stale_inputs(spec: LoadSpec, context: RunContext, past: _Past) -> None:
+    if spec.skip_on_stale_input and past.stale_inputs and not overridden(context):
+        raise StaleInputError(
+            f"{spec.target_table}: not loaded: this run has not loaded {', '.join(past.stale_inputs)}, which it reads. "
+            f"Repair the run; or run with override_guards={context.task_key}, to load from the rows that are there"
+        )
 
 
 def _said_of_inputs(spec: LoadSpec, past: _Past) -> tuple[str, ...]:

@@ -238,7 +238,8 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 class LoadSpec:
     """One row of execution_table as a task gets it. Table names have three levels, unquoted.
 
-    The last five are what the generator finds out: the fingerprint of the SQL file, whether its result depends on
+    `skip_on_stale_input` refuses to load from a table of the same job that this run has not loaded. The five before it
+    are what the generator finds out: the fingerprint of the SQL file, whether its result depends on
     nothing but the tables that it reads, these tables, those tables of the same job that this load reads, and those
     that the SQL puts together by UNION ALL, each of which is read by a watermark of its own.
     """
@@ -258,6 +259,7 @@ class LoadSpec:
     reads: tuple[str, ...] = ()
     upstream_tables: tuple[str, ...] = ()
     watermark_sources: tuple[str, ...] = ()
+    skip_on_stale_input: bool = False
 
     def to_parameters(self) -> dict[str, str]:
         return _to_parameters(self)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from laketasks.entry import load_table
-from laketasks.error import LoadError, SourceError, TargetError
+from laketasks.error import LoadError, SourceError, StaleInputError, TargetError
 from laketasks.identity import PARTS, row_differences, table
 from laketasks.spec import CdcSourceConfig, LoadSpec
 from tests.laketasks.warehouse import T, Warehouse
@@ -336,7 +336,14 @@ def test_a_load_on_an_old_input_reads_again_when_the_input_is_right(
     assert good["stale_inputs"] is None
     assert good["watermark_from"].startswith("2024-01-02")  # from before the first marked night
     assert warehouse.rows("id", "name") == [(1, "a"), (2, "b"), (3, "b")]
-    assert night(5, [(7, "a"), (8, "b")], *rows)["watermark_from"].startswith("2024-01-04")
+    told["skip_on_stale_input"] = "true"
+    with pytest.raises(StaleInputError, match=r"this run has not loaded .*dim, which it reads. Repair the run; or run"):
+        night(5, None, *rows)
+    told["override_guards"] = "target"
+    assert json.loads(night(6, None, *rows)["stale_inputs"])
+    del told["override_guards"]
+    night(7, [(7, "a"), (8, "b")], *rows)
+    assert night(8, [(7, "a"), (8, "b")], *rows)["watermark_from"].startswith("2024-01-04")
 
 
 # --- the decision table ---
