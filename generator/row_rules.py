@@ -24,7 +24,7 @@ _LARGEST_INT = 2**31 - 1  # the column is an INT
 RESERVED_KEYS = ("run_summary",)
 RESERVED_PREFIX = "gate_"
 _TASK_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_LAYER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+LAYER = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def required(entry: Entry) -> Iterator[Problem]:
@@ -106,7 +106,7 @@ def names(entry: Entry) -> Iterator[Problem]:
 
 
 def layer_name(entry: Entry) -> Iterator[Problem]:
-    if entry.row.layer and not _LAYER.fullmatch(entry.row.layer):
+    if entry.row.layer and not LAYER.fullmatch(entry.row.layer):
         what = f"{shown(entry.row.layer)} cannot be the name of a job and its file"
         yield entry.problem("layer", what, "use up to 100 letters, digits, _ and -")
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem, shown
+from generator.row_rules import LAYER
 from laketasks.spec import did_you_mean
 
 
@@ -42,7 +43,7 @@ def layers_have_settings(active: Sequence[Entry], context: Context) -> Iterator[
     for entry in active:
         first.setdefault(entry.row.layer, entry)
     for name, entry in first.items():
-        if name and name not in known:
+        if name not in known and LAYER.fullmatch(name):
             near = next(iter(get_close_matches(name, known, n=1, cutoff=0.85)), "")
             hint = f"; did you mean {near}?" if near else ""
             what = f"layer {name!r} has no settings: its job has no schedule, retries or notifications{hint}"
