@@ -1,4 +1,4 @@
-"""`python -m laketasks load|summarize|adopt|bootstrap --name=value ...`: what the entry points do, with exit codes."""
+"""`python -m laketasks COMMAND --name=value ...`: what the entry points do, with exit codes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from laketasks.entry import adopt_table, bootstrap_workspace, load_table, named_parameters, summarize_run
+from laketasks.entry import (
+    adopt_table,
+    bootstrap_workspace,
+    list_quarantine,
+    load_table,
+    named_parameters,
+    release_table,
+    summarize_run,
+)
 from laketasks.error import LoadError
-from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, QuarantineSpec, RunContext, SpecError, SummarySpec
 
 _USAGE = """\
 usage: python -m laketasks COMMAND --name=value ...
@@ -17,12 +25,16 @@ usage: python -m laketasks COMMAND --name=value ...
   summarize   print what a run did; exit 1 when anything in it failed
   adopt       take over a table that another tool has filled: add the loaders' columns, fill them, print the SQL
   bootstrap   make the schemas, the run log and the table of execution_table_sql where they are not there yet
+  quarantine list     print the rows that were set aside and wait, by rule, since when, with samples
+  quarantine release  load the rows that wait and meet the rules now, each once and in order
 
 load takes       {load}
   and            {context}
 summarize takes  {summary}
 adopt takes      what load takes of the row, and {adopt}
 bootstrap takes  {bootstrap}
+quarantine list takes     {quarantine}
+quarantine release takes  what load takes
 
 Table names have three levels; lists and maps are JSON. The engine is the one that SPARK_REMOTE names:
   SPARK_REMOTE=sc://127.0.0.1:50051 python -m laketasks load --execution_pipeline=scd1 \\
@@ -36,17 +48,28 @@ A history that dbt kept, looked at before it is adopted:
 """
 
 
+_COMMANDS = {
+    "load": load_table,
+    "summarize": summarize_run,
+    "adopt": adopt_table,
+    "bootstrap": bootstrap_workspace,
+    "quarantine list": list_quarantine,
+    "quarantine release": release_table,
+}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; 0 fine, 1 it failed, 2 wrong usage."""
     if not arguments or arguments[0] in ("-h", "--help") or {"-h", "--help"} & set(arguments[1:]):
         print(_usage())
         return 0 if arguments else 2
-    commands = {"load": load_table, "summarize": summarize_run, "adopt": adopt_table, "bootstrap": bootstrap_workspace}
-    if arguments[0] not in commands:
-        print(f"unknown command {arguments[0]!r}; one of {', '.join(commands)}", file=sys.stderr)
+    words = 2 if arguments[0] == "quarantine" else 1
+    command = " ".join(arguments[:words])
+    if command not in _COMMANDS:
+        print(f"unknown command {command!r}; one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return 2
     try:
-        commands[arguments[0]](named_parameters(arguments[1:]))
+        _COMMANDS[command](named_parameters(arguments[words:]))
     except SpecError as error:
         print("\n".join(error.problems), file=sys.stderr)
         return 2
@@ -57,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _usage() -> str:
-    specs = (LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec)
+    specs = (LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec, QuarantineSpec)
     names = {spec: ", ".join(f.name for f in fields(spec)) for spec in specs}
     return _USAGE.format(
         load=names[LoadSpec],
@@ -65,6 +88,7 @@ def _usage() -> str:
         summary=names[SummarySpec],
         adopt=names[AdoptSpec],
         bootstrap=names[BootstrapSpec],
+        quarantine=names[QuarantineSpec],
     )
 
 

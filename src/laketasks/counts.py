@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-SUCCESS, FAILED, DRY_RUN = "SUCCESS", "FAILED", "DRY_RUN"  # of an attempt in the run log; a dry run may have an error
+# Of an attempt in the run log; a dry run may have an error. A release of quarantined rows reads some keys only.
+SUCCESS, FAILED, DRY_RUN, RELEASED = "SUCCESS", "FAILED", "DRY_RUN", "RELEASED"
 FATES = ("new", "changed", "deleted", "unchanged", "duplicates", "stale", "ignored", "dropped", "quarantined")
 EFFECTS = ("rows_inserted", "rows_updated", "rows_deleted", "keys_missing")
 

@@ -1,4 +1,4 @@
-"""The three entry points of the wheel. A task calls them as functions; they return nothing or raise.
+"""The entry points of the wheel. A task calls them as functions; they return nothing or raise.
 
 They read `--name=value` from the command line, as the Jobs service passes named parameters. pyspark is imported when a
 load starts, not before.
@@ -16,10 +16,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from laketasks.counts import DRY_RUN, FAILED, SUCCESS
+from laketasks.counts import DRY_RUN, FAILED, RELEASED, SUCCESS
 from laketasks.error import LoadError
 from laketasks.redact import redact
-from laketasks.spec import AdoptSpec, BootstrapSpec, LoadSpec, RunContext, SpecError, SummarySpec
+from laketasks.spec import (
+    AdoptSpec,
+    BootstrapSpec,
+    LoadSpec,
+    QuarantineSpec,
+    RunContext,
+    SpecError,
+    SummarySpec,
+    names_task,
+)
 from laketasks.summary import Record, TaskState, states_of
 from laketasks.summary import summarize as summary_of
 
@@ -51,6 +60,11 @@ def bootstrap() -> None:
     bootstrap_workspace(named_parameters(sys.argv[1:]))
 
 
+def quarantine() -> None:
+    """Print what waits in quarantine."""
+    list_quarantine(named_parameters(sys.argv[1:]))
+
+
 def named_parameters(arguments: Sequence[str]) -> dict[str, str]:
     """`--name=value` arguments by name; raises SpecError for any other form."""
     wrong = [argument for argument in arguments if not argument.startswith("--") or "=" not in argument]
@@ -68,6 +82,8 @@ def load_table(parameters: Mapping[str, str]) -> None:
     from laketasks.load import run_load
 
     spark = SparkSession.builder.getOrCreate()
+    if names_task(context.release_quarantine, context.task_key):
+        _release(spark, spec, context)
     started = datetime.now(timezone.utc)
     try:
         outcome = run_load(spark, spec, context)
@@ -82,6 +98,25 @@ def load_table(parameters: Mapping[str, str]) -> None:
         _log(spark, spec, context, started, outcome, None)
         lines = _report(spec, context, outcome)
     for line in lines:
+        print(line, flush=True)
+
+
+def release_table(parameters: Mapping[str, str]) -> None:
+    """Take in again what waits in quarantine for the table that a load's parameters describe; `release.py` says how."""
+    spec, context = _both(LoadSpec.from_parameters, RunContext.from_parameters, parameters)
+    from pyspark.sql import SparkSession
+
+    _release(SparkSession.builder.getOrCreate(), spec, context)
+
+
+def list_quarantine(parameters: Mapping[str, str]) -> None:
+    """Print what waits in quarantine: how many rows of which table, by which rule, since when, and some of them."""
+    spec = QuarantineSpec.from_parameters(parameters)
+    from pyspark.sql import SparkSession
+
+    from laketasks.quarantine import list_waiting
+
+    for line in list_waiting(SparkSession.builder.getOrCreate(), spec):
         print(line, flush=True)
 
 
@@ -217,6 +252,23 @@ def _report(spec: LoadSpec, context: RunContext, outcome: Outcome) -> list[str]:
     return [*outcome.notes, f"{spec.target_table} ({spec.execution_pipeline}){since}: {said}; {done}"]
 
 
+def _release(spark: SparkSession, spec: LoadSpec, context: RunContext) -> None:
+    from laketasks.release import release
+
+    started = datetime.now(timezone.utc)
+    try:
+        outcome = release(spark, spec, context)
+    except Exception as error:
+        _log_failure(spark, spec, context, started, error)
+        raise
+    if outcome is None:
+        print(f"{spec.target_table}: no row waits in quarantine", flush=True)
+        return
+    _log(spark, spec, context, started, outcome, None, status=DRY_RUN if context.dry_run else RELEASED)
+    for line in outcome.notes:
+        print(line, flush=True)
+
+
 def _log_failure(
     spark: SparkSession, spec: LoadSpec, context: RunContext, started: datetime, error: BaseException
 ) -> None:
@@ -233,6 +285,8 @@ def _log(
     started: datetime,
     outcome: Outcome | None,
     error: BaseException | None,
+    *,
+    status: str = SUCCESS,
 ) -> None:
     from laketasks.identity import encode, metadata_hash
     from laketasks.run_log import LogRow, append, wheel_version
@@ -243,7 +297,7 @@ def _log(
         target=spec.target_table,
         execution_pipeline=spec.execution_pipeline,
         src_system=spec.src_system,
-        status=DRY_RUN if context.dry_run else SUCCESS if error is None else FAILED,
+        status=DRY_RUN if context.dry_run else status if error is None else FAILED,
         attempt=context.attempt,
         started_at=started,
         ended_at=datetime.now(timezone.utc),
@@ -253,7 +307,7 @@ def _log(
         watermark_to=outcome.watermark_to if outcome else None,
         source_version=outcome.source_version if outcome else None,
         target_version=outcome.target.version if outcome else None,
-        row_hash=metadata_hash(spec),
+        row_hash=metadata_hash(spec) if status != RELEASED else None,  # which reads a few keys only
         keys=outcome.identity.get("keys") if outcome else None,
         history=outcome.identity.get("history") if outcome else None,
         identity=encode(outcome.identity) if outcome else None,

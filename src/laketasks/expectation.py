@@ -1,30 +1,21 @@
 """Expectations: conditions that the source's rows should meet, as in Spark Declarative Pipelines.
 
 NULL does not meet one. `expect` counts, `expect_or_drop` leaves the row out, `expect_or_fail` stops the load before it
-writes, and `expect_or_quarantine` sets the row aside in `<table>_quarantine`: one row per distinct source row, with the
-names of what it did not meet, added once however often it is read.
+writes, and `expect_or_quarantine` sets the row aside in `<table>_quarantine`, with the names of what it did not meet.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StringType, TimestampType
 
-from laketasks.canonical import row_hash
-from laketasks.column import JOB_RUN_ID, is_ours
 from laketasks.error import GuardError
+from laketasks.quarantine import RULES
 from laketasks.spec import CdcSourceConfig, LoadSpec
-from laketasks.sql import listed, on, one_expression, quote, quote_table, same, text
-from laketasks.stage import staged
-from laketasks.target import create, evolve, fit, locate
+from laketasks.sql import one_expression, quote, text
 
-SUFFIX = "_quarantine"
-_BROKEN = "_expectations"
-_AT = "_quarantined_at"
-_HASH = "_row_hash"
 _NULL_KEY = "key is not null"
 
 
@@ -68,38 +59,6 @@ def kept(spec: LoadSpec, keys: tuple[str, ...]) -> str:
     return " AND ".join(_all_met(rules, kind) for kind in ("expect_or_drop", "expect_or_quarantine"))
 
 
-def set_aside(spark: SparkSession, spec: LoadSpec, job_run_id: str, aside: DataFrame) -> None:
-    """Add the rows to the quarantine table, each distinct row once; a second time changes nothing."""
-    source = {f.name: f.dataType for f in aside.schema.fields if f.name != _BROKEN}
-    identity = {name: kind for name, kind in source.items() if not is_ours(name)}
-    columns: dict[str, DataType] = {
-        **source,
-        _BROKEN: StringType(),
-        _AT: TimestampType(),
-        JOB_RUN_ID: StringType(),
-        _HASH: StringType(),
-    }
-    target = locate(spark, spec.target_table + SUFFIX)
-    types = fit(target, columns, "add_columns")
-    target = evolve(create(target, types, f"Rows that {spec.target_table} did not take"), types)
-    rows = aside.selectExpr(
-        *(quote(name) for name in (*source, _BROKEN)),
-        f"current_timestamp() AS {_AT}",
-        f"{text(job_run_id)} AS {JOB_RUN_ID}",
-        f"{row_hash(identity)} AS {_HASH}",
-    ).dropDuplicates([_HASH])
-    known = target.frame().select(_HASH)
-    rows = rows.join(known, _HASH, "left_anti")
-    if rows.isEmpty():
-        return
-    with staged(spark, rows, target.name) as name:
-        values = ", ".join(on("s", column) for column in columns)
-        spark.sql(
-            f"MERGE INTO {target.quoted} t USING {quote_table(name)} s ON {same([_HASH])} "
-            f"WHEN NOT MATCHED THEN INSERT ({listed(columns)}) VALUES ({values})"
-        ).collect()
-
-
 def _rules(config: CdcSourceConfig, keys: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """(kind, name, condition) of every expectation; NULL keys are one where on_null_key is quarantine."""
     rules = [(kind, name, rule) for kind, named in config.expectations.items() for name, rule in named.items()]
@@ -110,7 +69,7 @@ def _rules(config: CdcSourceConfig, keys: tuple[str, ...]) -> list[tuple[str, st
 
 def _names_of_broken(rules: list[tuple[str, str, str]]) -> str:
     names = (f"IF({_met(rule)}, NULL, {text(name)})" for kind, name, rule in rules if kind == "expect_or_quarantine")
-    return f"concat_ws(', ', {', '.join(names)}) AS {_BROKEN}"
+    return f"concat_ws(', ', {', '.join(names)}) AS {RULES}"
 
 
 def _met(rule: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from types import MappingProxyType
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType
 
 from laketasks import fact_incremental_merge, fact_overwrite, merge, missing, reconcile, scd1, scd2, watermark
@@ -24,7 +24,7 @@ from laketasks.cluster import cluster, refuse_unknown
 from laketasks.commits import TableState, TableVersion, inspect_table, latest_commits
 from laketasks.counts import Counts
 from laketasks.error import ConflictError, GuardError, LoadError, StaleInputError
-from laketasks.expectation import Judged, judge, kept, set_aside
+from laketasks.expectation import Judged, judge, kept
 from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
 from laketasks.identity import Identity
 from laketasks.past import (
@@ -38,9 +38,19 @@ from laketasks.past import (
     refuse_differences,
     refuse_other_sql,
 )
+from laketasks.quarantine import set_aside, with_released
 from laketasks.run_log import LastLoad, last_success, stale_inputs
 from laketasks.settle import check_survey, conform, settle, survey
-from laketasks.source import Source, filter_rows, open_source, read_sql, sort_columns, statement, with_history
+from laketasks.source import (
+    RawSource,
+    Source,
+    filter_rows,
+    open_source,
+    read_sql,
+    sort_columns,
+    statement,
+    with_history,
+)
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant
 from laketasks.sql import instant
 from laketasks.standstill import is_up_to_date, version_left
@@ -56,6 +66,7 @@ LOADERS: Mapping[str, Loader] = MappingProxyType(
         "fact_incremental_merge": fact_incremental_merge.LOADER,
     }
 )
+Rows = Callable[[RawSource], DataFrame]
 _PLANS = 5  # how often a load is planned when others keep writing
 _FEW = 4  # so many times the rows of a read must a table have before they count as few
 _SENT = 1_000_000  # more rows are not few: their keys would fill the memory of each worker
@@ -119,7 +130,7 @@ class _Past:
 class _Plan:
     """A load before its rows are compared. `outcome` has the counts so far; `anew`: the table is written from scratch.
 
-    `arrived` is the source as it was surveyed.
+    `arrived` is the source as it was surveyed, `order` the columns of the source that order its rows.
     """
 
     load: Load
@@ -127,6 +138,7 @@ class _Plan:
     types: dict[str, DataType]
     arrived: Source
     judged: Judged
+    order: tuple[str, ...]
     change: Change
     outcome: Outcome
     stored: Stored
@@ -137,15 +149,21 @@ class _Plan:
         return self.past.target
 
 
-def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome:
-    """Bring the target up to its source; raises LoadError when it must not, with nothing written."""
+def run_load(
+    spark: SparkSession, spec: LoadSpec, context: RunContext, *, rows: Rows | None = None, torn: str = ""
+) -> Outcome:
+    """Bring the target up to its source; raises LoadError when it must not, with nothing written.
+
+    `rows` gives the rows to load where these are not all that the source has: the absence of a row then means nothing,
+    and watermarks do not matter. `torn`: why the change feed of the source cannot be read.
+    """
     loader = loader_of(spec)
     check_spec(spec, loader.keys(spec))
-    anew, torn = False, ""
+    anew = False
     conflict: PySparkException | None = None
     for planned in range(1, _PLANS + 1):
         try:
-            outcome = _load_once(spark, spec, context, anew=anew, torn=torn)
+            outcome = _load_once(spark, spec, context, rows, anew=anew, torn=torn)
         except PySparkException as error:
             if spec.cdc_source_config.source_mode == "cdf" and not torn and is_torn(error):
                 torn = "its change feed does not reach back to the last load"
@@ -167,9 +185,11 @@ def run_load(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcom
     ) from conflict
 
 
-def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str) -> Outcome | _Again:
-    """Plan and write once. `torn`: why the change feed of the source cannot be read."""
-    plan = _plan(spark, spec, context, anew=anew, torn=torn)
+def _load_once(
+    spark: SparkSession, spec: LoadSpec, context: RunContext, rows: Rows | None, *, anew: bool, torn: str
+) -> Outcome | _Again:
+    """Plan and write once."""
+    plan = _plan(spark, spec, context, rows, anew=anew, torn=torn)
     if not isinstance(plan, _Plan):
         return plan
     with merge.held(spark, plan.change, spec.target_table, pinned=plan.arrived.pinned) as name:
@@ -184,7 +204,7 @@ def _load_once(spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew
             samples = merge.sample_keys(spark, plan.change, name, plan.load.keys)
             return replace(outcome, notes=(*outcome.notes, *samples))
         if plan.judged.aside is not None:
-            set_aside(spark, spec, context.job_run_id, plan.judged.aside)
+            set_aside(spark, spec, context.job_run_id, plan.judged.aside, plan.order)
         return _carry_out(spark, plan, name, outcome)
 
 
@@ -210,7 +230,7 @@ def _look_back(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Pas
 
 
 def _plan(
-    spark: SparkSession, spec: LoadSpec, context: RunContext, *, anew: bool, torn: str
+    spark: SparkSession, spec: LoadSpec, context: RunContext, rows: Rows | None, *, anew: bool, torn: str
 ) -> _Plan | Outcome | _Again:
     """Read, settle and say how to compare; nothing is written. The outcome where there is nothing to do."""
     loader = loader_of(spec)
@@ -223,7 +243,7 @@ def _plan(
     anew = anew or refreshed
     wanted, why_not = reconcile.asked(spec, context)
     sql = fingerprint_of(past.sql)
-    if last and past.untouched and not anew and is_up_to_date(spec, context, past.sources, last, sql):
+    if rows is None and last and past.untouched and not anew and is_up_to_date(spec, context, past.sources, last, sql):
         return _as_before(spec, last, past)
     stored = look(target, loader)
     first = anew or not stored.rows
@@ -244,13 +264,16 @@ def _plan(
         spec, context, identity, None if first else last, stored=target if not first else None, untouched=past.untouched
     )
     refuse_differences(spec, found_differences)
+    raw = with_released(spark, raw, spec, keys)
+    if rows is not None:
+        raw, found_differences, last = replace(raw, frame=rows(raw), whole=False, pinned=False), (), None
     decided = tuple(str(difference) for difference in found_differences if difference.matters)
     reads_all = reads_everything(found_differences)
     if reads_all and not raw.whole:
         return _Again(torn=f"{decided[0]}")
     why_not += watermark.check_reload(spec, context, raw.watermark_type)
     since = watermark.start(spec, context, raw.watermark_type, None if first or reads_all else last)
-    found_late = reconcile.reconcile(raw, spec, keys, target, since) if wanted and stored.rows else None
+    found_late = reconcile.reconcile(raw, spec, keys, target, since) if wanted and stored.rows and not rows else None
     if found_late:
         raw, since = found_late.raw, found_late.since
     judged = judge(filter_rows(raw, spec, since), spec, keys)
@@ -313,6 +336,7 @@ def _plan(
         types=types,
         arrived=arrived,
         judged=judged,
+        order=() if spec.cdc_source_config.source_mode == "cdf" else (*raw.sequence_by, raw.watermark),
         change=replace(change, write=Replace()) if anew or (load.first and isinstance(change.write, Merge)) else change,
         outcome=outcome,
         stored=stored,

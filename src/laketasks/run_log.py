@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Row, SparkSession
 
 from laketasks.commits import TableVersion
-from laketasks.counts import SUCCESS, Counts
+from laketasks.counts import RELEASED, SUCCESS, Counts
 from laketasks.error import LoadError
 from laketasks.identity import decode
 from laketasks.sql import micros, quote_table, text
@@ -134,13 +134,16 @@ def create_run_log(spark: SparkSession, name: str) -> None:
 
 
 def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None:
-    """The last successful load of a target; None before its first. Raises LoadError without a run log."""
+    """The last successful load of a target; None before its first. Raises LoadError without a run log.
+
+    A release logs what the last success was made of, with the version of the target that it left.
+    """
     times = ", ".join(f"unix_micros({name}) AS {_MICROS}{name}" for name in _TIMES)
     rows = _ask(
         spark,
         name,
         f"SELECT *, {times} FROM {quote_table(name)} "  # an older log lacks columns
-        f"WHERE target = {text(target)} AND status = '{SUCCESS}' ORDER BY ended_at DESC LIMIT 1",
+        f"WHERE target = {text(target)} AND status IN ('{SUCCESS}', '{RELEASED}') ORDER BY ended_at DESC LIMIT 1",
     )
     if not rows:
         return None

@@ -23,7 +23,7 @@ CHANGE_SOURCES = ("events", "fivetran_history", "cdf")  # source modes with many
 LOAD_TYPES = ("full", "incremental")
 EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
 FIVETRAN_ID = "_fivetran_id"  # Fivetran's key of a table that has none: a hash of the row
-JOB_PARAMETERS = ("dry_run", "full_refresh", "override_guards", "reconcile", "reload_from")
+JOB_PARAMETERS = ("dry_run", "full_refresh", "override_guards", "reconcile", "release_quarantine", "reload_from")
 ALL = "all"  # in the place of task keys: every task of the run
 
 # What a string parameter holds; the name of the type is the key of its reader.
@@ -274,7 +274,7 @@ class LoadSpec:
 class RunContext:
     """The run a load belongs to. `attempt` counts from 1; `catalogs` maps bundle variable -> catalog of the target.
 
-    The last five are job parameters, which the Jobs service adds to every task. `dry_run` stops every load of the run
+    The last six are job parameters, which the Jobs service adds to every task. `dry_run` stops every load of the run
     before its write.
     """
 
@@ -288,6 +288,7 @@ class RunContext:
     full_refresh: TaskKeys = ""
     override_guards: TaskKeys = ""
     reconcile: TaskKeys = ""
+    release_quarantine: TaskKeys = ""
     reload_from: Instants = ""
 
     @property
@@ -374,6 +375,30 @@ class BootstrapSpec:
         problems = [] if _levels(spec.run_log) == 3 else [f"--run_log: {_NAME.format('schema.table', spec.run_log)}"]
         wrong = [name for name in spec.schemas if _levels(name) != 2]
         if problems := [*problems, *(f"--schemas: {_NAME.format('schema', name)}" for name in wrong)]:
+            raise SpecError(problems)
+        return spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineSpec:
+    """The targets whose waiting rows are listed, by name or by schema, with some of the rows of each."""
+
+    tables: tuple[str, ...] = ()
+    schemas: tuple[str, ...] = ()
+    samples: int = 3
+
+    def to_parameters(self) -> dict[str, str]:
+        return _to_parameters(self)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> QuarantineSpec:
+        """Read the spec from named parameters, ignoring names that are not its own; raises SpecError."""
+        spec = _from_parameters(cls, parameters)
+        problems = [f"--tables: {_NAME.format('schema.table', name)}" for name in spec.tables if _levels(name) != 3]
+        problems += [f"--schemas: {_NAME.format('schema', name)}" for name in spec.schemas if _levels(name) != 2]
+        if not spec.tables and not spec.schemas:
+            problems.append("--schemas or --tables: one of them is required")
+        if problems:
             raise SpecError(problems)
         return spec
 
@@ -470,10 +495,10 @@ def _instants(text: str) -> dict[str, datetime]:
 # --- parameters: text <-> values ---
 
 
-_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec)
+_T = TypeVar("_T", LoadSpec, RunContext, SummarySpec, AdoptSpec, BootstrapSpec, QuarantineSpec)
 
 
-def _to_parameters(spec: LoadSpec | RunContext | SummarySpec | AdoptSpec | BootstrapSpec) -> dict[str, str]:
+def _to_parameters(spec: Any) -> dict[str, str]:
     return {name: _text(value) for name, value in _given(spec)}
 
 
