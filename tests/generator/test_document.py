@@ -62,6 +62,7 @@ def test_the_job_has_one_run_at_a_time_unless_told_otherwise(tmp_path: Path) -> 
         "full_refresh",
         "override_guards",
         "reconcile",
+        "release_quarantine",
         "reload_from",
     ]
     told = {"queue": {"enabled": False}, "max_concurrent_runs": 3, "name": "mine"}

@@ -125,6 +125,7 @@ def test_what_parent_and_children_say(tmp_path: Path) -> None:
                 "full_refresh": "{{job.parameters.full_refresh}}",
                 "override_guards": "{{job.parameters.override_guards}}",
                 "reconcile": "{{job.parameters.reconcile}}",
+                "release_quarantine": "{{job.parameters.release_quarantine}}",
                 "reload_from": "{{job.parameters.reload_from}}",
                 "region": "{{job.parameters.region}}",
                 "job_run_id": "{{job.run_id}}",
