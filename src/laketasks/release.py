@@ -80,7 +80,9 @@ def release(spark: SparkSession, spec: LoadSpec, context: RunContext) -> Outcome
     table = quarantine_of(spark, spec.target_table)
     if not table.exists or waiting_rows(table).isEmpty():
         return None
-    context = replace(context, full_refresh="", reconcile="", reload_from="")  # of the load that follows a release
+    # What the run asks of its loads, and what they wait for, is not for a release.
+    context = replace(context, full_refresh="", reconcile="", reload_from="")
+    spec = replace(spec, upstream_tables=())
     last = last_success(spark, context.run_log, spec.target_table)
     before = inspect_table(spark, spec.target_table, last.target if last else None)
     outcomes: list[Outcome] = []
