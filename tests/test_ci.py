@@ -87,7 +87,12 @@ def test_a_workflow_has_no_secret_and_no_right_that_it_does_not_need(path: Path)
     code, log_in = {"contents": "read"}, {"id-token": "write"}
     needed = {
         "check": {"tests": code, "rows": {**code, "pull-requests": "write"}, "bundle": {**code, **log_in}},
-        "deploy": {"dev": {**code, **log_in}, "prod": {**code, **log_in}},
+        "deploy": {
+            "wheel": code,
+            "dev": {**code, **log_in},
+            "tested": {**code, "actions": "read"},  # find the run whose wheel prod takes
+            "prod": {**code, **log_in, "actions": "read"},
+        },
         "metadata": {"propose": {"contents": "write", "pull-requests": "write", **log_in}},  # push, propose, log in
         "pythons": {"pythons": code},
         "release": {"build": code, "publish": {"contents": "write"}},
@@ -119,9 +124,10 @@ def test_no_script_holds_what_others_wrote(path: Path) -> None:
 
 @EACH
 def test_a_workflow_uses_actions_of_github_and_databricks_only_and_ends(path: Path) -> None:
-    used = {step["uses"] for step in steps(path) if "uses" in step}
-    # setup-cli has no tag of a major version; its tags are the CLI's versions
-    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+|databricks/setup-cli@v\d+\.\d+\.\d+", name) for name in used), used
+    used = re.findall(r"^ *(?:- )?uses: (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(used) == sum("uses" in step for step in steps(path))
+    pinned = r"(actions/[a-z-]+|databricks/setup-cli)@[0-9a-f]{40} # v\d+\.\d+\.\d+"  # who owns a tag can move it
+    assert all(re.fullmatch(pinned, name) for name in used), used
     assert all(job["timeout-minutes"] <= 120 for job in jobs(path).values())
 
 
@@ -133,8 +139,11 @@ def test_all_workflows_use_one_version_of_each_action() -> None:
 def test_prod_is_deployed_for_a_tag_only_and_not_while_a_job_runs() -> None:
     path = ROOT / ".github" / "workflows" / "deploy.yml"
     assert starts(path) == {"push": {"branches": ["main"], "tags": ["v*"]}}
-    for (name, job), kind in zip(jobs(path).items(), ("branch", "tag"), strict=True):
-        assert job["if"] == f"vars.DATABRICKS_HOST != '' && github.ref_type == '{kind}'"
+    own = jobs(path)
+    for name, before, kind in (("dev", "wheel", "branch"), ("prod", "tested", "tag")):
+        job = own[name]
+        assert job["needs"] == before  # a job that is left out leaves out what needs it
+        assert own[before]["if"] == f"vars.DATABRICKS_HOST != '' && github.ref_type == '{kind}'"
         assert job["environment"] == name
         assert job["concurrency"] == {"group": f"deploy-{name}", "cancel-in-progress": False}
         assert job["env"]["DATABRICKS_AUTH_TYPE"] == "github-oidc"
@@ -144,6 +153,59 @@ def test_prod_is_deployed_for_a_tag_only_and_not_while_a_job_runs() -> None:
     named = re.compile(r"databricks bundle (deploy|run|destroy)")
     for other in {*WORKFLOWS} - {path}:
         assert not named.search(other.read_text(encoding="utf-8")), other
+
+
+def test_who_can_log_in_builds_nothing_and_prod_takes_the_wheel_that_dev_ran() -> None:
+    own = jobs(ROOT / ".github" / "workflows" / "deploy.yml")
+    for name, job in own.items():
+        text = yaml.safe_dump(job)
+        logs_in = rights(ROOT / ".github" / "workflows" / "deploy.yml")[name].get("id-token") == "write"
+        assert logs_in is (name in ("dev", "prod")) is ("DATABRICKS_CLIENT_ID" in text)
+        assert not (logs_in and re.search(r"\bpip\b|python|make ", text)), name
+    (kept,) = (step["with"] for step in own["wheel"]["steps"] if "upload-artifact" in step.get("uses", ""))
+    for name in ("dev", "prod"):
+        (taken,) = (step["with"] for step in own[name]["steps"] if "download-artifact" in step.get("uses", ""))
+        assert (taken["name"], own[name]["env"]["LAKETASKS_WHEEL"]) == (kept["name"], taken["path"])
+    assert taken["run-id"] == "${{ needs.tested.outputs.run }}"
+    build = yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))["artifacts"]["default"]["build"]
+    assert build.startswith('test -n "$LAKETASKS_WHEEL" || (')
+    subprocess.run(build, shell=True, cwd=ROOT / "docs", env={**os.environ, "LAKETASKS_WHEEL": "dist"}, check=True)
+
+
+def test_a_release_is_made_of_a_commit_of_main() -> None:
+    build = jobs(ROOT / ".github" / "workflows" / "release.yml")["build"]["steps"]
+    assert 'git merge-base --is-ancestor "$GITHUB_SHA" origin/main' in [step.get("run") for step in build]
+    assert build[0]["with"]["fetch-depth"] == 0
+
+
+@EACH
+def test_what_pull_requests_install_is_cached_and_what_is_published_uses_no_cache(path: Path) -> None:
+    """A cache is written by whoever runs first, a pull request among them; what is published is installed afresh."""
+    for job in jobs(path).values():
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/setup-python@"):
+                assert (step["with"].get("cache") == "pip") is (path.stem not in ("deploy", "release"))
+                assert path.stem in ("deploy", "release") or "constraints*.txt" in step["with"]["cache-dependency-path"]
+
+
+def test_a_pull_request_installs_all_that_is_needed_once() -> None:
+    own = jobs(ROOT / ".github" / "workflows" / "check.yml")
+    installs = {name: "\n".join(step.get("run", "") for step in job["steps"]) for name, job in own.items()}
+    full = [
+        name for name, text in installs.items() if ".ci/run" in text or re.search(r"\.venv/(run|test|project)", text)
+    ]
+    assert full == ["tests"]
+    assert "make .venv/generator.stamp" in installs["rows"]
+
+
+def test_the_rows_of_a_table_are_read_only_where_a_warehouse_can_be_asked() -> None:
+    (job,) = jobs(ROOT / ".github" / "workflows" / "metadata.yml").values()
+    assert job["if"] == "vars.DATABRICKS_WAREHOUSE_ID != ''"
+
+
+def test_dependabot_moves_the_hashes() -> None:
+    config = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))
+    assert [update["package-ecosystem"] for update in config["updates"]] == ["github-actions"]
 
 
 def test_what_is_foreign_is_known() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,21 @@ def test_one_comment_says_what_changes_and_later_pushes_change_it(team: Team) ->
     comment(team)
     (said,) = team.comments
     assert "no change" in said["body"]
+
+
+def test_what_the_branch_has_got_since_is_not_said(team: Team) -> None:
+    """The base has a table more by now, the pull request was made before: it does not take that table away."""
+    team.git("branch", "change")
+    team.rows(*FIRST, row(dst_table_name="dim_since", execution_order=1))
+    generate = [sys.executable, "-m", "generator", "generate", "--source", "../table.yml"]
+    subprocess.run(generate, cwd=team.clone, check=True, capture_output=True)
+    team.git("commit", "--quiet", "--all", "--message", "since")
+    team.git("switch", "--quiet", "change")
+    team.rows(*FIRST, NEW)
+    run = team.comment(BASE="main", NUMBER="7")
+    assert run.returncode == 0, run.stderr
+    assert "dim_new" in run.stdout
+    assert "dim_since" not in run.stdout
 
 
 def test_a_pull_request_that_touches_no_row_is_left_in_peace(team: Team) -> None:

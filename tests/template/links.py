@@ -17,6 +17,8 @@ _FILES = (
     ".ci/cut",
     ".ci/propose",
     ".ci/smoke",
+    ".ci/tested",
+    ".github/dependabot.yml",
     ".github/workflows/check.yml",
     ".github/workflows/deploy.yml",
     ".github/workflows/metadata.yml",

@@ -142,7 +142,7 @@ def test_what_its_workflows_run_is_there(tmp_path: Path) -> None:
     workflows = sorted((project / ".github" / "workflows").iterdir())
     assert [path.stem for path in workflows] == ["check", "deploy", "metadata"]
     named = {name for path in workflows for name in re.findall(r"run: (\.ci/\w+)", path.read_text(encoding="utf-8"))}
-    assert named == {".ci/comment", ".ci/propose", ".ci/run", ".ci/smoke"}
+    assert named == {".ci/comment", ".ci/propose", ".ci/run", ".ci/smoke", ".ci/tested"}
     for name in named:
         assert os.access(project / name, os.X_OK), name
         assert subprocess.run(["bash", "-n", project / name], check=False).returncode == 0

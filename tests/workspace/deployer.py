@@ -190,7 +190,7 @@ def _upload(client: WorkspaceClient, path: str, content: bytes) -> None:
 
 def _upload_wheel(client: WorkspaceClient, project: Path, artifact: Mapping[str, Any], root: str) -> str:
     """Build the wheel by the bundle's own command, give it a version of its own, and upload it alone."""
-    command = re.sub(r"^python3\b", sys.executable, artifact["build"])
+    command = re.sub(r"\bpython3\b", sys.executable, artifact["build"])
     subprocess.run(command, shell=True, cwd=project, check=True, capture_output=True, text=True)
     (built,) = (project / "dist").glob("*.whl")
     name, content = _stamped(built) if artifact.get("dynamic_version") else (built.name, built.read_bytes())
