@@ -153,7 +153,8 @@ def _integer(value: object) -> tuple[object, str]:
 def _names(value: object) -> tuple[object, str]:
     if isinstance(value, list):
         trimmed = [name.strip(BLANKS) if isinstance(name, str) else name for name in value]
-        return trimmed, "" if trimmed == value else "blanks"
+        bare = [name.strip("\r\n") if isinstance(name, str) else name for name in value]
+        return trimmed, "" if trimmed == bare else "blanks"
     if not isinstance(value, str):
         return value, ""
     text = value.strip(BLANKS)
@@ -215,7 +216,9 @@ def _report(kind: str, cells: list[Taken]) -> Problem:
     what = f"{count:,} {noun}{'' if count == 1 else 's'}: {_pairs(cells)}"
     column = first.column if len(columns) == 1 and kind != "name" else ""
     line = first.row.lines.get(first.found if kind == "name" else first.column, first.row.line)
-    row, table = (first.row.number, str(first.row.values.get("dst_table_name", ""))) if count == 1 else (0, "")
+    row, table = (
+        (first.row.number, str(first.row.values.get("dst_table_name") or "").strip(BLANKS)) if count == 1 else (0, "")
+    )
     return Problem(file=first.row.file, line=line, row=row, table=table, column=column, what=what, severity="warning")
 
 
