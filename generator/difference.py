@@ -255,7 +255,7 @@ _NO_JOB = JobFile(tasks={}, told={})
 
 def from_folder(folder: Path) -> dict[str, str]:
     """The generated files of a folder, by name."""
-    texts = {path.name: read_file(path) for path in folder.glob(f"*{SUFFIX}")}
+    texts = {path.name: read_file(path) for path in folder.glob(f"*{SUFFIX}") if path.is_file()}
     return {name: text for name, text in texts.items() if is_generated(text)}
 
 

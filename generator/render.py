@@ -220,7 +220,7 @@ def _heading(plan: Plan, task: Task, headed: set[int]) -> str:
 
 def generated(folder: Path, settings: str) -> dict[str, str]:
     """Name and text of each file in the folder that these settings wrote, by its header."""
-    texts = {path.name: read_file(path) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    texts = {path.name: read_file(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()}
     return {name: text for name, text in texts.items() if is_generated(text) and f" {settings} " in text[:1000]}
 
 

@@ -64,6 +64,7 @@ def target_problems(found: SettingsFile, targets: Sequence[Target]) -> Iterator[
     if not _is_mapped(catalog, found.settings.catalogs):
         what = f"catalog {catalog} has this name on every target: {production} and the others share one run log"
         yield found.problem(("run_log",), what, _REMEDY.format(catalog=catalog))
+    yield from _named_in_settings(found)
     pairs = [(one, other) for one in targets if one.production for other in targets if not other.production]
     for catalog, variable in catalogs.items():
         for one, other in pairs:
@@ -76,6 +77,32 @@ def target_problems(found: SettingsFile, targets: Sequence[Target]) -> Iterator[
                 )
                 remedy = f"give {variable} a value in both targets of databricks.yml"
                 yield found.problem(("catalogs", catalog), what, remedy)
+
+
+def _named_in_settings(found: SettingsFile) -> Iterator[Problem]:
+    """A text of a runner, a job or a task that is a mapped catalog, or a table of one, by its name in the rows."""
+    settings = found.settings
+    parts: list[tuple[tuple[object, ...], object]] = [
+        (("runners", name), body) for name, body in settings.runners.items()
+    ]
+    for name in settings.layers:
+        layer = settings.layer(name)
+        parts += [(("layers", name, "job"), layer.job), (("layers", name, "task"), layer.task)]
+        parts += [(("layers", name, "tables", key, "task"), table.task) for key, table in layer.tables.items()]
+    for path, text in (each for path, body in parts for each in _texts(path, body)):
+        names = text.split(".")
+        for catalog, variable in settings.catalogs.items():
+            if names[0].lower() == catalog.lower() and len(names) in (1, 3) and text == text.strip():
+                what = f"{shown(text)} names catalog {catalog} itself, on every target"
+                yield found.problem(path, what, f"write {'.'.join([f'${{var.{variable}}}', *names[1:]])}")
+
+
+def _texts(path: tuple[object, ...], value: object) -> Iterator[tuple[tuple[object, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, (dict, list)):
+        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts((*path, step), below)
 
 
 _REMEDY = "list {catalog} under catalogs of the settings, with a bundle variable that each target gives a value"

@@ -276,6 +276,28 @@ def test_the_habits_of_an_export_make_the_job_of_clean_rows_in_one_round(
     assert sum(" cells: " in line for line in said) >= 5
 
 
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_types_that_pandas_and_warehouses_make_of_a_column(bundle: Options, tmp_path: Path, kind: str) -> None:
+    """An INT with a NULL in it is a DOUBLE, a flag a TINYINT, a list its text, a number of a database a DECIMAL."""
+    rows = [{**columns, "primary_key_columns": None} for columns in CLEAN]
+    table = pa.Table.from_pylist(
+        [{**each, "business_key_columns": ",".join(each["business_key_columns"])} for each in rows]
+    )
+    names = table.column_names
+    order = pa.decimal128(12, 2) if kind == "delta" else pa.float64()
+    for name, type_ in (("execution_order", order), ("is_active_flag", pa.int8())):
+        table = table.set_column(names.index(name), name, table[name].cast(pa.int32()).cast(type_))
+    for name in ("primary_key_columns", "sql_file_path", "cdc_source_config", "comment"):
+        table = table.set_column(names.index(name), name, pa.nulls(len(rows), pa.string()))
+    if kind == "delta":
+        write_deltalake(str(tmp_path / "rows"), table)
+    else:
+        parquet.write_table(table, tmp_path / "rows.parquet")
+    made, said = texts(bundle, tmp_path / ("rows" if kind == "delta" else "rows.parquet"))
+    assert made == texts(bundle, None)[0]
+    assert sum(" cells: " in line for line in said) == 3
+
+
 def test_the_forms_of_a_csv_file_are_reported_once(tmp_path: Path) -> None:
     path = FORMATS["semicolon"](tmp_path)
     rows, problems = read_rows(path, "rows.csv")

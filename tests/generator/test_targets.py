@@ -78,6 +78,24 @@ def test_the_run_log_is_the_target_s_own(tmp_path: Path) -> None:
     ]
 
 
+def test_a_catalog_that_settings_name_themselves(tmp_path: Path) -> None:
+    update = {"table_names": ["dev_bronze.erp.customer"]}
+    body = {"notebook_path": "/dev_bronze/nb", "base_parameters": {"catalog": "dev_silver", "note": "of dev_silver"}}
+    layers = {"bronze_to_silver": {"job": {"trigger": {"table_update": update}}}}
+    more: dict[str, Any] = {"runners": {"nb": {"notebook_task": body}}, "layers": layers}
+    assert said(tmp_path, **more) == [
+        (
+            "layers.bronze_to_silver.job.trigger.table_update.table_names.0: 'dev_bronze.erp.customer' names catalog "
+            "dev_bronze itself, on every target; write ${var.bronze_catalog}.erp.customer"
+        ),
+        (
+            "runners.nb.notebook_task.base_parameters.catalog: 'dev_silver' names catalog dev_silver itself, "
+            "on every target; write ${var.silver_catalog}"
+        ),
+    ]
+    assert said(tmp_path, targets={"prod": TARGETS["prod"]}, **more) == []
+
+
 def test_a_default_that_production_shares(tmp_path: Path) -> None:
     catalogs = {"dev_bronze": "bronze_catalog", "dev_silver": "silver_catalog", "dev_gold": "gold_catalog"}
     more = {"catalogs": catalogs, "default": {"gold_catalog": {"default": "dev_gold"}}}
