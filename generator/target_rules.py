@@ -89,7 +89,7 @@ def _named_in_settings(found: SettingsFile) -> Iterator[Problem]:
         layer = settings.layer(name)
         parts += [(("layers", name, "job"), layer.job), (("layers", name, "task"), layer.task)]
         parts += [(("layers", name, "tables", key, "task"), table.task) for key, table in layer.tables.items()]
-    for path, text in (each for path, body in parts for each in _texts(path, body)):
+    for path, text in (each for place, body in parts for each in _texts(place, body)):
         names = text.split(".")
         for catalog, variable in settings.catalogs.items():
             if names[0].lower() == catalog.lower() and len(names) in (1, 3) and text == text.strip():
