@@ -16,6 +16,7 @@ from rich.live import Live
 from laketasks.spec import did_you_mean
 from localjobs.bundle import JOB_FILE, Bundle, read_bundle
 from localjobs.children import all_tasks, holders, read_file, with_children
+from localjobs.delta_tables import delta_imports
 from localjobs.engine import Engine, Renewable, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
 from localjobs.estimate import earlier, estimate
@@ -115,6 +116,7 @@ def _plan(request: Request, begin: datetime) -> _Plan:
     tasks, problems = all_tasks(job, values)
     names, more = names_of(tasks)
     more += wrong_parameters(tasks, with_parameters(job, values)[0].parameters)
+    more += delta_imports(tasks)
     clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
         raise ProblemsError([*problems, *more, *clashes])

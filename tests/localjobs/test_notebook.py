@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from localjobs.delta_tables import delta_imports
+from localjobs.job import EachTask, NotebookTask, PythonTask, Task
 from localjobs.notebook import Cell, NotebookError, cells
 from tests.localjobs.test_run import _PACKAGE, Local
 
@@ -127,3 +129,79 @@ def test_the_cells_of_a_notebook() -> None:
 def test_what_does_not_run_is_named(text: str, said: str) -> None:
     with pytest.raises(NotebookError, match=said):
         cells(text)
+
+
+HEAD = "# Databricks notebook source\n"
+CELL = "\n# COMMAND ----------\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (HEAD + "from delta.tables import DeltaTable", ("delta.tables", 2)),
+        (HEAD + "import os, delta", ("delta", 2)),
+        (HEAD + "a = 1" + CELL + "\ndef load():\n    import delta.tables as d\n", ("delta.tables", 6)),
+        (HEAD + "# MAGIC %python\n# MAGIC from delta import *", ("delta", 3)),
+        (HEAD + "try:\n    import os\nfinally:\n    import delta", ("delta", 5)),
+        (HEAD + "try:\n    import delta\nexcept ImportError:\n    delta = None", None),
+        (HEAD + "import deltalake, delta_sharing\nfrom .delta import x", None),
+        (HEAD + "# from delta.tables import DeltaTable\nprint('import delta')", None),
+        (HEAD + "# MAGIC %sql\n# MAGIC SELECT 'import delta'", None),
+    ],
+)
+def test_a_notebook_that_needs_delta_tables_is_known(tmp_path: Path, text: str, found: tuple[str, int] | None) -> None:
+    path = tmp_path / "nb.py"
+    path.write_text(text)
+    said = delta_imports([Task(task_key="nb", body=NotebookTask(notebook_path=str(path)))])
+    expected = [f"task nb: {path}:{found[1]} imports {found[0]}: no engine here has it."] if found else []
+    assert [problem[: len(expected[0])] if expected else problem for problem in said] == expected
+
+
+def test_a_python_file_and_what_is_repeated_are_looked_at_and_a_module_of_ones_own_is_let_be(tmp_path: Path) -> None:
+    path = tmp_path / "load.py"
+    path.write_text("import delta.tables\n")
+    own = Task(task_key="file", body=PythonTask(python_file=str(path)))
+    each = Task(task_key="each", body=EachTask(inputs="[]", task=own))
+    assert [problem.split(" imports ")[0] for problem in delta_imports([own, each])] == [
+        f"task file: {path}:1",
+        f"task each: {path}:1",
+    ]
+    (tmp_path / "delta").mkdir()
+    assert delta_imports([own]) == []
+
+
+def test_a_job_with_such_a_notebook_is_refused_before_anything_runs(local: Local) -> None:
+    (local.folder / "nb.py").write_text(HEAD + "from delta.tables import DeltaTable\n")
+    local.write(_notebook("nb", "nb.py"), {**_notebook("other", "nb.py"), "depends_on": [{"task_key": "nb"}]})
+    done = local.run()
+    assert done.returncode == 1
+    assert [line.split(" imports ")[0] for line in done.stderr.splitlines()] == [
+        f"task {key}: {local.folder}/nb.py:2" for key in ("nb", "other")
+    ]
+    assert not local.workspace.exists()
+
+
+def test_the_statement_that_the_docs_put_in_its_place_runs_here(local: Local) -> None:
+    page = (Path(__file__).parents[2] / "docs/migrate.md").read_text(encoding="utf-8")
+    view, merge = (
+        line.strip() for line in page.splitlines() if line.startswith(("    rows.create", "    spark.sql(f"))
+    )
+    code = [
+        "spark.sql('CREATE TABLE dev_silver.shop.t USING delta AS SELECT 1 AS id, 2 AS n')",
+        "target = 'dev_silver.shop.t'",
+        "rows = spark.sql('SELECT * FROM VALUES (1, 5), (3, 4) AS v(id, n)')",
+        view,
+        merge,
+        "print(sorted(tuple(row) for row in spark.table(target).collect()))",
+    ]
+    (local.folder / "nb.py").write_text(HEAD + "\n".join(code))
+    make = {
+        "package_name": "laketasks",
+        "entry_point": "bootstrap",
+        "named_parameters": {"run_log": "dev_silver.shop.l"},
+    }
+    first = {"task_key": "make", "python_wheel_task": make}
+    local.write(first, {**_notebook("nb", "nb.py"), "depends_on": [{"task_key": "make"}]})
+    done = local.run()
+    assert done.returncode == 0, done.stdout + done.stderr + local.log("nb")
+    assert "[(1, 5), (3, 4)]" in local.log("nb")

@@ -1,0 +1,1 @@
+../../../localjobs/delta_tables.py
