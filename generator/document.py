@@ -175,6 +175,7 @@ class _Writer:
         spec = SummarySpec(
             job_run_id=JOB_RUN_ID,
             run_log=self._run_log(),
+            run_log_retention=self.settings.run_log_retention,
             tables=action.tables,
             skipped=dict(action.skipped),
             children=dict(action.children),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +20,7 @@ from generator.problem import Problem, shown
 from generator.reference_rules import reference_problems
 from generator.runner_rules import COMPUTE_FIELDS, runner_problems
 from generator.strict_yaml import Parsed, parse
-from laketasks.spec import JOB_PARAMETERS, PIPELINES, LoadSpec, RunContext, SummarySpec, did_you_mean
+from laketasks.spec import JOB_PARAMETERS, PIPELINES, LoadSpec, RunContext, SummarySpec, did_you_mean, parse_duration
 
 SERVERLESS = "serverless"
 ENVIRONMENT = "laketasks"
@@ -76,6 +77,7 @@ class Settings(_Model):
 
     execution_table: Annotated[str, AfterValidator(_printable)]
     run_log: str
+    run_log_retention: str = ""
     catalogs: dict[str, str] = Field(default_factory=dict)
     runners: dict[str, dict[str, Any]] = Field(default_factory=dict)
     on_unknown_pipeline: Literal["error", "skip"] = "error"
@@ -192,6 +194,10 @@ def _names(found: SettingsFile) -> Iterator[Problem]:
     if len(parts) != 3 or any(identifier_problem(part) for part in parts):
         remedy = "write catalog.schema.table"
         yield found.problem(("run_log",), f"{shown(found.settings.run_log)} is not a table's name", remedy)
+    kept = found.settings.run_log_retention
+    if kept and (parse_duration(kept) or timedelta(0)) < timedelta(days=1):
+        remedy = "write a number and a unit of at least a day, such as '400 days'"
+        yield found.problem(("run_log_retention",), f"{shown(kept)} is not a time to keep rows for", remedy)
     for catalog, variable in found.settings.catalogs.items():
         problem = identifier_problem(catalog)
         if problem:

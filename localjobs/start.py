@@ -238,7 +238,11 @@ def _prepare(
     processes.wait_until_ready()
     environment = {"SPARK_REMOTE": engine.remote}
     given = {"remote": engine.remote, "workspace": str(workspace), "schemas": schemas}
-    calls = [("localjobs.engine:prepare_workspace", given)] if schemas else []
+    logs = (workspace.joinpath(*run_log.split(".")) for run_log in names.run_logs)
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("localjobs.compact:compact", {"folder": str(log)}) for log in logs if log.is_dir()
+    ]
+    calls += [("localjobs.engine:prepare_workspace", given)] if schemas else []
     calls += [("localjobs.attempt:bootstrap", {"run_log": run_log}) for run_log in names.run_logs]
     for call, arguments in calls:
         ended = processes.wait_for(processes.start(call, arguments, log, environment))

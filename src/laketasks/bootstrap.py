@@ -1,4 +1,4 @@
-"""What has to be there before the first load, made where it is not. What is there is never touched."""
+"""What has to be there before the first load, made where it is not. Of what is there only properties are set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from laketasks.error import LoadError
-from laketasks.run_log import create_run_log
+from laketasks.run_log import adjust_run_log, create_run_log
 from laketasks.spec import BootstrapSpec, SpecError
 from laketasks.sql import fill_catalogs, quote_table
 
@@ -33,7 +33,8 @@ def bootstrap(spark: SparkSession, spec: BootstrapSpec) -> list[str]:
             create_run_log(spark, table)
         elif not there:
             spark.sql(statement).collect()
-        said.append(f"{table}: {'is there' if there else 'made'}")
+        adjusted = there and table == spec.run_log and adjust_run_log(spark, table)
+        said.append(f"{table}: {'is there' if there else 'made'}{', properties set' if adjusted else ''}")
     return said
 
 

@@ -158,9 +158,28 @@ def summarize_run(parameters: Mapping[str, str]) -> None:
     rows = rows_of_run(spark, spec.run_log, spec.job_run_id)
     summary = summary_of(spec, states, rows, states_error=problem)
     print(summary.text, flush=True)
-    _sweep(spark, {str(row["target"]).rpartition(".")[0] for row in rows})
+    _look_after(spark, spec, {str(row["target"]) for row in rows})
     if summary.failed:
         raise RunFailed(summary.text.splitlines()[0])
+
+
+def _look_after(spark: SparkSession, spec: SummarySpec, targets: set[str]) -> None:
+    """Print what waits in quarantine, sweep staging tables and keep the run log small; none of it fails a run."""
+    from pyspark.errors import PySparkException
+
+    from laketasks.quarantine import summary_lines
+    from laketasks.run_log_upkeep import keep_small
+
+    try:
+        lines = summary_lines(spark, targets)
+    except PySparkException as error:
+        lines = [f"What waits in quarantine could not be read: {str(error).splitlines()[0]}"]
+    if lines:
+        print("\n".join(("", *lines)), flush=True)
+    _sweep(spark, {target.rpartition(".")[0] for target in targets})
+    if not spec.dry_run:
+        for line in keep_small(spark, spec.run_log, spec.run_log_retention):
+            print(line, flush=True)
 
 
 def _sweep(spark: SparkSession, schemas: Iterable[str]) -> None:

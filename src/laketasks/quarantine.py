@@ -188,6 +188,17 @@ def list_waiting(spark: SparkSession, spec: QuarantineSpec) -> list[str]:
     return lines or ["no row waits in quarantine"]
 
 
+def summary_lines(spark: SparkSession, tables: Iterable[str]) -> list[str]:
+    """Return what the summary of a run prints of these targets: how many rows of each wait, and since when."""
+    found = waiting_by_table(spark, tables)
+    head = "Set aside in quarantine (`quarantine list` shows them, the job parameter release_quarantine takes them in):"
+    return [head, *(f"  {one.table}: {_rows(one)}, {_days(one)} days ago" for one in found)] if found else []
+
+
+def _days(found: Waiting) -> int:
+    return (datetime.now(timezone.utc) - datetime.fromtimestamp(found.oldest / 1e6, timezone.utc)).days
+
+
 def tables_of(spark: SparkSession, schema: str) -> list[str]:
     """Return the targets of a schema that have a quarantine table."""
     try:

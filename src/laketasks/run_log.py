@@ -19,6 +19,10 @@ from laketasks.identity import decode
 from laketasks.sql import micros, quote_table, text
 
 _APPENDS = 8
+PROPERTIES = {  # a look-up lists the commits; Delta keeps them for 30 days otherwise
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.autoOptimize.autoCompact": "true",
+}
 _TIMES = ("started_at", "ended_at")
 _MICROS = "_laketasks_micros_"
 _SECONDS = "_laketasks_seconds_"
@@ -129,8 +133,27 @@ def create_run_log(spark: SparkSession, name: str) -> None:
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quote_table(catalog_schema)}").collect()
     spark.sql(
         f"CREATE TABLE IF NOT EXISTS {quote_table(name)} ({body}) USING delta "
-        "COMMENT 'One row per attempt of a load, written by laketasks; append only'"
+        f"COMMENT 'One row per attempt of a load, written by laketasks; append only' TBLPROPERTIES ({_properties()})"
     ).collect()
+
+
+def adjust_run_log(spark: SparkSession, name: str) -> bool:
+    """Give a table that an older release made the properties that a new one has; return whether it lacked them.
+
+    An engine that does not tell a table's properties (Sail) leaves them as they are.
+    """
+    try:
+        known = spark.sql(f"DESCRIBE DETAIL {quote_table(name)}").collect()[0]["properties"]
+    except PySparkException:
+        return False
+    if PROPERTIES.items() <= known.items():
+        return False
+    spark.sql(f"ALTER TABLE {quote_table(name)} SET TBLPROPERTIES ({_properties()})").collect()
+    return True
+
+
+def _properties() -> str:
+    return ", ".join(f"{text(key)} = {text(value)}" for key, value in PROPERTIES.items())
 
 
 def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None:

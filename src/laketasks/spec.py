@@ -30,6 +30,7 @@ ALL = "all"  # in the place of task keys: every task of the run
 TaskKeys: TypeAlias = str  # empty, `all`, or task keys separated by commas
 Instants: TypeAlias = str  # empty, an instant for every task, or `a,b=instant; c=instant`
 Instant: TypeAlias = str  # empty or one instant
+Duration: TypeAlias = str  # empty or a number and a unit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TASK_KEY = re.compile(r"[\w-]{1,100}")
@@ -310,11 +311,12 @@ class SummarySpec:
     """What `run_summary` is told: its run, how many tables the job loads, and the rows that were left out of it.
 
     `skipped` maps table -> execution_pipeline that no runner is known for, `children` the task of a child job -> how
-    many tables that loads.
+    many tables that loads. Rows of the run log that are older than `run_log_retention` are deleted.
     """
 
     job_run_id: str
     run_log: str
+    run_log_retention: Duration = ""
     tables: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     children: dict[str, int] = field(default_factory=dict)
@@ -602,6 +604,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "TaskKeys": _as_it_is(_task_keys),
     "Instants": _as_it_is(_instants),
     "Instant": _as_it_is(lambda text: text and _instant(text)),
+    "Duration": _as_it_is(lambda text: text and _duration(text)),
     "bool": _read_flag,
     "tuple[str, ...]": _read_names,
     "dict[str, str]": _read_map,

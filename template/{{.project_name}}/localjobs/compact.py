@@ -1,0 +1,1 @@
+../../../localjobs/compact.py
