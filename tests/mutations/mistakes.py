@@ -105,7 +105,7 @@ def bad_load_type(chance: random.Random, draft: Draft, number: int) -> Mistake |
 
 
 def unknown_pipeline(chance: random.Random, draft: Draft, number: int) -> Mistake | None:
-    draft.rows[number - 1]["execution_pipeline"] = chance.choice(["scd_2", "SCD1", "notebok", "{", "x" * 1000])
+    draft.rows[number - 1]["execution_pipeline"] = chance.choice(["scd_2", "scd-1", "notebok", "{", "x" * 1000])
     return Mistake("unknown pipeline", number, "execution_pipeline", "unknown", "settings")
 
 
