@@ -243,6 +243,17 @@ def _unseen_deletes(case: Case) -> Iterator[Refusal]:
         yield Refusal(what=what, remedy=remedy, severity="warning")
 
 
+def _forgotten_deletes(case: Case) -> Iterator[Refusal]:
+    """A row that is removed leaves no sequence behind: an older state that arrives later looks like a new key."""
+    config = case.config
+    if case.load_type == "incremental" and config.source_mode == "state" and config.delete_mode == "hard":
+        what = (
+            "delete_mode: hard in an incremental read: an older row that arrives after the delete brings the key back"
+        )
+        remedy = "use delete_mode: soft, or source_mode: events where the source keeps the deletes"
+        yield Refusal(what=what, remedy=remedy, severity="warning")
+
+
 RULES: tuple[Rule, ...] = (
     _keys_of_another_runner,
     _one_of_two,
@@ -259,4 +270,5 @@ RULES: tuple[Rule, ...] = (
     _reconciled,
     _row_identity,
     _unseen_deletes,
+    _forgotten_deletes,
 )

@@ -10,7 +10,7 @@ from generator.context import Context, task_key
 from generator.model import Entry
 from generator.problem import Problem, shown
 from generator.row_rules import LAYER
-from laketasks.spec import did_you_mean
+from laketasks.spec import QUARANTINE_SUFFIX, did_you_mean
 
 
 def one_row_per_destination(active: Sequence[Entry]) -> Iterator[Problem]:
@@ -28,6 +28,22 @@ def one_row_per_destination(active: Sequence[Entry]) -> Iterator[Problem]:
                     "or give one of them a table of its own"
                 )
             yield entry.problem("dst_table_name", what, remedy)
+
+
+def no_table_is_a_quarantine(active: Sequence[Entry]) -> Iterator[Problem]:
+    """The rows that one table sets aside would be mixed with those that another row loads."""
+    setting_aside = {
+        (*_destination(entry)[:2], (entry.row.dst_table_name + QUARANTINE_SUFFIX).lower()): entry
+        for entry in active
+        if entry.built_in and entry.row.dst_table_name and entry.config.quarantines
+    }
+    for entry in active:
+        if other := setting_aside.get(_destination(entry)):
+            what = (
+                f"{'.'.join(_written_destination(entry))} is the quarantine of row {other.source.number} "
+                f"({other.row.dst_table_name}), which sets rows aside there"
+            )
+            yield entry.problem("dst_table_name", what, "give this table another name")
 
 
 def _source(entry: Entry) -> str:
@@ -127,6 +143,7 @@ def _destination(entry: Entry) -> tuple[str, ...]:
 
 ACTIVE_RULES: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
     one_row_per_destination,
+    no_table_is_a_quarantine,
     layers_differ_by_more_than_case,
     one_spelling_of_a_system,
 )

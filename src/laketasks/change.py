@@ -64,8 +64,9 @@ class Change:
 
     `rows` has at most one row for each value of the `grain`, with a fate for every source row that is left after
     de-duplication, an act (NULL: nothing to do) and the values of every target column. `tally` has one row per fate,
-    with `rows`, where the fates are not those of `rows`; of an overwrite it has the acts as well. `remarks` has what to
-    say of the rows of a fate that is none of the source's rows.
+    with `rows`, where the fates are not those of `rows`; of an overwrite it has the acts as well. `examples` has the
+    rows that a dry run shows, where they are not those of `rows`. `remarks` has what to say of the rows of a fate that
+    is none of the source's rows.
     """
 
     rows: DataFrame
@@ -73,6 +74,7 @@ class Change:
     columns: tuple[str, ...]
     grain: tuple[str, ...] = ()
     tally: DataFrame | None = None
+    examples: DataFrame | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
 
 

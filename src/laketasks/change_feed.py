@@ -20,13 +20,13 @@ from laketasks.column import (
     COMMIT_TIMESTAMP,
     COMMIT_VERSION,
     INTERNAL_PREFIX,
-    IS_CURRENT,
-    IS_DELETED,
     type_text,
 )
 from laketasks.commits import Commit
 from laketasks.error import SourceError
 from laketasks.run_log import LastLoad
+from laketasks.soft_delete import live_rows
+from laketasks.spec import LoadSpec
 from laketasks.sql import quote, quote_table, same, text
 from laketasks.target import Target
 
@@ -51,7 +51,7 @@ class Feed:
 
 def read_feed(
     spark: SparkSession,
-    table: str,
+    spec: LoadSpec,
     commits: tuple[Commit, ...],
     target: Target,
     keys: tuple[str, ...],
@@ -59,11 +59,12 @@ def read_feed(
     *,
     torn: str,
 ) -> Feed:
-    """The changes of the table since the last load of the target.
+    """The changes of the source table since the last load of the target.
 
     `last` is None where that load tells nothing of the target as it stands, `torn` why the feed cannot be read. Raises
     SourceError on an engine without change feeds.
     """
+    table = spec.source_table
     latest = commits[0] if commits else None
     if latest is None or latest.at is None:
         raise SourceError(
@@ -72,7 +73,7 @@ def read_feed(
         )
     since = last.source_version if last else None
     if since is None or torn or since > latest.version:
-        return _whole(spark, table, latest, target, keys, torn)
+        return _whole(spark, spec, latest, target, keys, torn)
     if since == latest.version:
         return Feed(frame=_standing(spark, table, latest).where("false"), whole=False)
     changes = spark.sql(
@@ -96,13 +97,20 @@ def _standing(spark: SparkSession, table: str, latest: Commit) -> DataFrame:
     )
 
 
-def _whole(spark: SparkSession, table: str, latest: Commit, target: Target, keys: tuple[str, ...], torn: str) -> Feed:
+def _whole(
+    spark: SparkSession, spec: LoadSpec, latest: Commit, target: Target, keys: tuple[str, ...], torn: str
+) -> Feed:
+    table = spec.source_table
     rows = _standing(spark, table, latest)
     if not target.exists or target.frame().isEmpty():
         return Feed(frame=rows, whole=True)
     spelled = {name.lower(): name for name in rows.columns}
     own = {spelled[key.lower()]: target.column(key) for key in keys if key.lower() in spelled}
-    stored = target.frame().where(_live(target)).selectExpr(*(f"{quote(o or k)} AS {quote(k)}" for k, o in own.items()))
+    stored = (
+        target.frame()
+        .where(live_rows(target, spec, rows.columns))
+        .selectExpr(*(f"{quote(o or k)} AS {quote(k)}" for k, o in own.items()))
+    )
     gone = stored.alias("s").join(rows.alias("t"), F.expr(same(tuple(own))), "left_anti")
     made = {
         **{key: quote(key) for key in own},
@@ -119,13 +127,3 @@ def _whole(spark: SparkSession, table: str, latest: Commit, target: Target, keys
     )
     why = torn or "the table is not as the last load left it"
     return Feed(frame=rows.unionAll(deletes), whole=True, note=f"{table}: {why}; compared with the whole table instead")
-
-
-def _live(target: Target) -> str:
-    """The condition of the rows that are neither closed nor deleted."""
-    marks = []
-    if target.column(IS_CURRENT) is not None:
-        marks.append(IS_CURRENT)
-    if target.column(IS_DELETED) is not None:
-        marks.append(f"NOT coalesce({IS_DELETED}, false)")
-    return " AND ".join(marks) or "true"

@@ -1,4 +1,9 @@
-"""The columns that loaders add. A source's columns of these names are not carried unless they are listed."""
+"""The columns that loaders add, and the names that a source's columns are left out for unless they are listed.
+
+What a load records about itself (`_loaded_at`, `_sequence`, ...) is left out of a source that is a table of ours. Names
+that say something of the row itself (`valid_from`, `is_deleted`, ...) are carried, unless the loader makes them: then
+they are refused.
+"""
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, TimestampType
 
@@ -20,7 +25,8 @@ AUDIT: dict[str, DataType] = {
     UPDATED_AT: TimestampType(),
     JOB_RUN_ID: StringType(),
 }
-SYSTEM = (*AUDIT, SEQUENCE, WATERMARK, IS_DELETED, DELETED_AT, VALID_FROM, VALID_TO, IS_CURRENT)
+_RECORDED = (*AUDIT, SEQUENCE, WATERMARK)
+SYSTEM = (*_RECORDED, IS_DELETED, DELETED_AT, VALID_FROM, VALID_TO, IS_CURRENT)
 
 # What a change feed says of each change; Delta keeps these names for itself.
 CHANGE_TYPE = "_change_type"
@@ -43,7 +49,7 @@ INTERNAL_PREFIX = "_laketasks_"
 def is_ours(name: str) -> bool:
     """Whether a source column of this name is left out unless column_list names it."""
     lowered = name.lower()
-    return lowered in (*SYSTEM, *_FEED) or lowered.startswith(("_fivetran_", INTERNAL_PREFIX))
+    return lowered in (*_RECORDED, *_FEED) or lowered.startswith(("_fivetran_", INTERNAL_PREFIX))
 
 
 def type_text(kind: DataType) -> str:

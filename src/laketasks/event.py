@@ -2,8 +2,9 @@
 
 A key that any row of the read names is computed again from all of its rows in the source, so that late and out-of-order
 rows land where they belong, and any batching of the same events gives the same result. Rows of one key and instant are
-one point: the last in order counts, a delete before anything else at its sequence. Neighbouring points with equal
-tracked values are one run, which begins with its first point and has the other values of its last.
+one point: the last in order counts, a delete before anything else at its sequence. Where deleted rows are shown, such a
+delete has the values of the row that it deletes. Neighbouring points with equal tracked values are one run, which
+begins with its first point and has the other values of its last.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SEED = "_laketasks_seed"  # the point is a stored row, which begins before the s
 STARTS = "_laketasks_starts"
 VALUED = "_laketasks_valued"  # how many points of the key have had values of their own so far
 RUN = "_laketasks_run"
+_BEARS = "_laketasks_bears"  # the point is a delete with the values of a row at its own sequence
 RUN_AT = "_laketasks_run_at"
 LAST = "_laketasks_last"
 LAST_SEQUENCE = "_laketasks_last_sequence"  # the point's own
@@ -66,7 +68,7 @@ def runs(load: Load, source: Source, rows: DataFrame, order: str, tracked: dict[
     chained = state.selectExpr(
         "*",
         f"sum(IF({STARTS}, 1, 0)) OVER {window} {_RUNNING}) AS {RUN}",
-        f"sum(IF({DELETE} AND NOT {SEED}, 0, 1)) OVER {window} {_RUNNING}) AS {VALUED}",
+        f"sum(IF({DELETE} AND NOT {SEED} AND NOT {_BEARS}, 0, 1)) OVER {window} {_RUNNING}) AS {VALUED}",
         f"coalesce(lead({STARTS}) OVER {window}), true) AS {LAST}",
     )
     first = [name for name in source.carried if name not in source.compared and name not in load.keys]
@@ -116,13 +118,26 @@ def _points(load: Load, source: Source, rows: DataFrame, order: str) -> DataFram
     arrival = "DESC NULLS LAST" if load.config.on_conflict == "latest" else "ASC NULLS LAST"
     at = f"PARTITION BY {listed(load.keys)}, {order}"
     ranking = [f"{term} DESC NULLS LAST" for term in terms(source, SEQUENCE)]
-    ranking += [f"{DELETE} DESC", f"{WATERMARK} {arrival}", f"{_HASH} DESC"]
+    last = [SEED, f"{WATERMARK} {arrival}", f"{_HASH} DESC"]
     hashed = rows.selectExpr("*", f"{row_hash(source.compared)} AS {_HASH}")
+    made = {READS: f"sum({READS}) OVER ({at})"}
+    bears = "false"
+    if shows_deleted(load):
+        bears = f"{DELETE} AND NOT min({DELETE}) OVER ({at})"
+        valued = f"OVER ({at} ORDER BY {', '.join([DELETE, *ranking, *last])})"
+        valued_columns = (name for name in source.carried if name not in load.keys)
+        made |= {n: f"IF({DELETE}, first_value({quote(n)}) {valued}, {quote(n)})" for n in valued_columns}
     ranked = hashed.selectExpr(
-        *(f"sum({READS}) OVER ({at}) AS {READS}" if name == READS else quote(name) for name in rows.columns),
-        f"row_number() OVER ({at} ORDER BY {', '.join(ranking)}) AS {_RANK}",
+        *(f"{made[name]} AS {quote(name)}" if name in made else quote(name) for name in rows.columns),
+        f"{bears} AS {_BEARS}",
+        f"row_number() OVER ({at} ORDER BY {', '.join([*ranking, f'{DELETE} DESC', *last])}) AS {_RANK}",
     )
     return ranked.where(f"{_RANK} = 1").drop(_RANK)
+
+
+def shows_deleted(load: Load) -> bool:
+    """Whether a deleted key has a row of its own, with the values that it had."""
+    return load.config.delete_mode == ("new_record" if load.spec.execution_pipeline == "scd2" else "soft")
 
 
 def _filled(load: Load, source: Source, rows: DataFrame, order: str) -> DataFrame:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from laketasks.error import GuardError
-from laketasks.quarantine import RULES
+from laketasks.quarantine import RULES, quarantine_of
 from laketasks.spec import CdcSourceConfig, LoadSpec
 from laketasks.sql import one_expression, quote, text
 
@@ -21,9 +21,13 @@ _NULL_KEY = "key is not null"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """The rows that go on, those set aside (None: there are none), and how many of each were left out."""
+    """The rows that go on, those set aside (None: there are none), and how many of each were left out.
+
+    `keys` are those of all rows of a snapshot from which rows were left out: their keys are not missing.
+    """
 
     frame: DataFrame
+    keys: DataFrame | None = None
     aside: DataFrame | None = None
     dropped: int = 0
     quarantined: int = 0
@@ -44,13 +48,22 @@ def judge(frame: DataFrame, spec: LoadSpec, keys: tuple[str, ...]) -> Judged:
     if any(kind == "expect_or_fail" for kind, _, _ in broken):
         said = "; ".join(note for note in notes if note.startswith("expect_or_fail"))
         raise GuardError(f"{spec.target_table}: {said}. Repair the source, or set the expectation to another kind")
+    if found["aside"]:
+        quarantine_of(frame.sparkSession, spec.target_table)  # refuses another table, before anything is written
+    left_out = spec.cdc_source_config.source_mode == "snapshot" and (found["aside"] or found["dropped"])
     return Judged(
         frame=frame.where(f"{aside} AND {drop}"),
+        keys=_all_keys(frame, keys) if left_out else None,
         aside=frame.where(f"NOT {aside}").selectExpr("*", _names_of_broken(rules)) if found["aside"] else None,
         dropped=found["dropped"],
         quarantined=found["aside"],
         notes=notes,
     )
+
+
+def _all_keys(frame: DataFrame, keys: tuple[str, ...]) -> DataFrame:
+    spelled = {name.lower(): name for name in frame.columns}
+    return frame.select(*(quote(spelled[key.lower()]) for key in keys)).distinct()
 
 
 def kept(spec: LoadSpec, keys: tuple[str, ...]) -> str:

@@ -10,13 +10,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
-from laketasks.canonical import groupable
+from laketasks.canonical import differs, groupable
 from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
 from laketasks.error import GuardError, SchemaError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
-from laketasks.sql import instant, one_expression, quote, text
+from laketasks.sql import instant, one_expression, quote, same, text
 from laketasks.target import Target
 
 
@@ -44,8 +44,18 @@ def change(load: Load, source: Source, target: Target) -> Change:
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
     write = Replace(where=scope, reshape=_drops(load, target, columns))
     return Change(
-        rows=rows, write=write, columns=columns, tally=_tally(source, rows, stored if target.exists else None)
+        rows=rows,
+        write=write,
+        columns=columns,
+        tally=_tally(source, rows, stored if target.exists else None),
+        examples=_not_stored(load, source, rows, stored) if target.exists and load.keys else None,
     )
+
+
+def _not_stored(load: Load, source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
+    """The rows that the table does not have as they are."""
+    equal = f"{same(load.keys)} AND NOT ({differs(source.carried)})"
+    return rows.alias("s").join(stored.alias("t"), F.expr(equal), "left_anti")
 
 
 def _drops(load: Load, target: Target, columns: tuple[str, ...]) -> bool:

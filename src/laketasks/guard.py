@@ -5,14 +5,18 @@ Guards over the source alone stand in `settle.py`, those over the target's keys 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from laketasks.counts import Counts
 from laketasks.error import GuardError, LoadError
+from laketasks.soft_delete import MARKS
 from laketasks.source import Source
 from laketasks.spec import FIVETRAN_ID, LoadSpec, RunContext, contradictions, names_task
 from laketasks.sql import quote
+from laketasks.target import Target
 
 _GUARDED_FROM = 100  # current rows from which max_delete_ratio protects
 _SAMPLE = 5
@@ -52,13 +56,45 @@ def overridden(context: RunContext) -> bool:
     return names_task(context.override_guards, context.task_key)
 
 
-def refuse_own_names(spec: LoadSpec, source: Source, system: tuple[str, ...]) -> None:
-    """Raise LoadError where the source carries a column that the loader makes itself."""
+def refuse_own_names(
+    spec: LoadSpec,
+    source: Source,
+    system: tuple[str, ...],
+    target: Target | None,
+    carried_before: Collection[str] | None,
+) -> None:
+    """Raise LoadError where the source carries a column that the loader makes itself, or has made in this table.
+
+    `target` is None where it is written anew, `carried_before` where no run log tells which columns were carried.
+    """
+    lower = {name.lower() for name in source.carried}
     clash = sorted({name for name in source.carried if name.lower() in {own.lower() for own in system}})
     if clash:
         raise LoadError(
             f"{spec.target_table}: the loader makes {', '.join(clash)} itself, and the source carries a column of "
             "that name. Rename it in the SQL file or leave it out with except_column_list"
+        )
+    if target is None or spec.execution_pipeline == "scd2":
+        return
+    made = [name for name in MARKS if name in system and target.column(name)]
+    known = {name.lower() for name in carried_before} if carried_before is not None else None
+    if known is None:
+        taken = made if len([name for name in MARKS if target.column(name)]) < len(MARKS) else []
+    else:
+        taken = [name for name in made if name in known]
+    if taken:
+        raise LoadError(
+            f"{spec.target_table}: {', '.join(taken)} in the table came from the source until now, and the loader is "
+            "to mark deleted rows there. Run once with full_refresh, or load into a new table"
+        )
+    given = [
+        name for name in MARKS if name in lower and known is not None and name not in known and target.column(name)
+    ]
+    if given:
+        raise LoadError(
+            f"{spec.target_table}: the loader has marked deleted rows in {', '.join(given)}, and the source carries a "
+            "column of that name. Rename it in the SQL file, leave it out with except_column_list, or run once with "
+            "full_refresh"
         )
 
 

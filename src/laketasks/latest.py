@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, TimestampType
+from pyspark.sql.types import BooleanType, DataType, TimestampType
 
 from laketasks import event
 from laketasks.canonical import differs
@@ -40,13 +40,22 @@ from laketasks.target import Target
 _LEADS = "_laketasks_leads"  # the row that decides is one of this read
 _NEWEST = "_laketasks_newest"
 _WAS_DELETED = "_laketasks_was_deleted"
+_MARKED = "_laketasks_marked"  # the stored row is marked as deleted, and since when
+_MARKED_AT = "_laketasks_marked_at"
+_KNOWN = "_laketasks_known"  # the table has a row of the key
+# A delete of a stored row that the source no longer has: the row keeps its values.
+_UNVALUED = f"(s.{VALUED} = 0 AND t._laketasks_there IS NOT NULL)"
 
 
 def change(load: Load, source: Source, target: Target, columns: tuple[str, ...]) -> Change:
     """Compare the state that each touched key should have with its stored row."""
     rows = event.touched(load, source)
-    stored = target.with_columns(
-        {**source.carried, **source.order_columns, **AUDIT, IS_DELETED: BooleanType(), DELETED_AT: TimestampType()}
+    kinds: dict[str, DataType] = {IS_DELETED: BooleanType(), DELETED_AT: TimestampType()}
+    marks = {name: kind for name, kind in kinds.items() if name in columns and name not in source.carried}
+    stored = target.with_columns({**source.carried, **source.order_columns, **AUDIT, **marks}).selectExpr(
+        "*",
+        f"{f'coalesce({IS_DELETED}, false)' if IS_DELETED in marks else 'false'} AS {_MARKED}",
+        f"{DELETED_AT if DELETED_AT in marks else 'cast(NULL AS TIMESTAMP)'} AS {_MARKED_AT}",
     )
     stored = of_read(load, source, stored)
     seeds = _seeds(load, rows, stored)
@@ -61,7 +70,8 @@ def change(load: Load, source: Source, target: Target, columns: tuple[str, ...])
     judged = joined.selectExpr(
         f"{_act(load, source)} AS {ACT}",
         f"{_stale(load)} AS _laketasks_stale",
-        f"coalesce(t.{IS_DELETED}, false) AS {_WAS_DELETED}",
+        f"coalesce(t.{_MARKED}, false) AS {_WAS_DELETED}",
+        f"coalesce(t._laketasks_there, false) AS {_KNOWN}",
         *(f"s.{name} AS {name}" for name in (DELETE, VALUED, READS, _LEADS)),
         *(f"{_value(load, source, name)} AS {quote(name)}" for name in columns if name not in made),
     )
@@ -86,8 +96,8 @@ def _seeds(load: Load, rows: DataFrame, stored: DataFrame) -> DataFrame:
         READ: "false",
         READS: "0",
         SEED: "true",
-        AT: f"coalesce({DELETED_AT}, {UPDATED_AT})",
-        DELETE: f"coalesce({IS_DELETED}, false)",
+        AT: f"coalesce({_MARKED_AT}, {UPDATED_AT})",
+        DELETE: _MARKED,
         ENDS_AT: "cast(NULL AS TIMESTAMP)",
     }
     seeds = older.where(f"t.{SEQUENCE} < s._laketasks_earliest").selectExpr("t.*")
@@ -109,27 +119,35 @@ def _latest(load: Load, source: Source, points: DataFrame, order: str) -> DataFr
 
 def _act(load: Load, source: Source) -> str:
     deleted_at = _deleted_at(source)
+    other_values = f"NOT {_UNVALUED} AND ({differs(source.compared)} OR {event.moved(load, source)})"
+    other_sequence = f"s.{SEQUENCE} IS NOT NULL AND NOT (s.{SEQUENCE} <=> t.{SEQUENCE})"
     differ = (
-        f"{differs(source.compared)} OR {event.moved(load, source)} OR s.{DELETE} <> coalesce(t.{IS_DELETED}, false) "
-        f"OR coalesce({deleted_at} <> t.{DELETED_AT}, false)"
+        f"({other_values}) OR ({other_sequence}) OR s.{DELETE} <> coalesce(t.{_MARKED}, false) "
+        f"OR coalesce({deleted_at} <> t.{_MARKED_AT}, false)"
     )
     gone = f"WHEN s.{DELETE} THEN IF(t._laketasks_there, 'delete', NULL) " if load.config.delete_mode == "hard" else ""
     return (
-        f"CASE WHEN {_stale(load)} THEN NULL {gone}WHEN s.{VALUED} = 0 THEN NULL "
+        f"CASE WHEN {_stale(load)} THEN NULL {gone}WHEN s.{VALUED} = 0 AND NOT {_UNVALUED} THEN NULL "
         f"WHEN t._laketasks_there IS NULL THEN 'insert' WHEN {differ} THEN 'update' END"
     )
 
 
 def _stale(load: Load) -> str:
-    """Whether the stored row is newer than every row of its key in the source; a history may rewrite itself."""
+    """Whether the stored row is newer than every row of its key in the source; a history may rewrite itself.
+
+    A row that events have deleted counts as newer than another row of the delete's sequence.
+    """
     if load.config.source_mode == "fivetran_history":
         return "false"
-    return f"coalesce(t.{SEQUENCE} > s.{LAST_SEQUENCE}, false)"
+    older = f"coalesce(t.{SEQUENCE} > s.{LAST_SEQUENCE}, false)"
+    if load.config.source_mode != "events" or not event.shows_deleted(load):
+        return older
+    return f"({older} OR coalesce(t.{_MARKED} AND NOT s.{DELETE} AND t.{SEQUENCE} = s.{LAST_SEQUENCE}, false))"
 
 
 def _fate(load: Load) -> str:
     """What became of the row that decides a key."""
-    nothing = f"{DELETE} OR {VALUED} = 0" if load.config.delete_mode == "hard" else f"{VALUED} = 0"
+    nothing = DELETE if load.config.delete_mode == "hard" else f"{VALUED} = 0 AND NOT {_KNOWN}"
     return (
         f"CASE {ACT} WHEN 'insert' THEN 'new' WHEN 'delete' THEN 'deleted' "
         f"WHEN 'update' THEN IF({DELETE} AND NOT {_WAS_DELETED}, 'deleted', 'changed') "
@@ -158,6 +176,8 @@ def _value(load: Load, source: Source, name: str) -> str:
         IS_DELETED: f"s.{DELETE}",
         DELETED_AT: f"IF(s.{DELETE}, coalesce({_deleted_at(source)}, {instant(load.run_start)}), NULL)",
     }
+    if name in source.carried and name not in load.keys:
+        return f"IF({_UNVALUED}, {on('t', name)}, {on('s', name)})"
     return made.get(name, on("s", name))
 
 

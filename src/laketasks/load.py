@@ -28,6 +28,7 @@ from laketasks.expectation import Judged, judge, kept
 from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
 from laketasks.identity import Identity
 from laketasks.past import (
+    carried_by,
     check_grain,
     compare_identity,
     fingerprint_of,
@@ -255,7 +256,7 @@ def _plan(
     def changes() -> Feed:
         since = last if past.untouched and not first else None
         why = torn or ("reconcile compares all keys" if wanted else "")
-        return read_feed(spark, spec.source_table, past.source.commits, target, keys, since, torn=why)
+        return read_feed(spark, spec, past.source.commits, target, keys, since, torn=why)
 
     select = statement(spec, context, past.sql) if past.sql else ""
     raw = open_source(spark, spec, past.source.commits, select, changes)
@@ -278,11 +279,12 @@ def _plan(
         raw, since = found_late.raw, found_late.since
     judged = judge(filter_rows(raw, spec, since), spec, keys)
     source = sort_columns(raw, judged.frame, spec, keys, since)
-    source = replace(source, keys=found_late.keys if found_late else None)
+    source = replace(source, keys=found_late.keys if found_late else judged.keys)
     source = with_history(raw, source, spec, kept(spec, keys))
     system = loader.system_columns(spec, source, target)
-    refuse_own_names(spec, source, tuple(system))
-    types = fit(target, {**source.carried, **system}, spec.cdc_source_config.schema_evolution)
+    carried_before = carried_by(last) if last and not first else None
+    refuse_own_names(spec, source, tuple(system), None if first else target, carried_before)
+    types = fit(target, {**source.carried, **system}, spec.cdc_source_config.schema_evolution, made=tuple(system))
     arrived = conform(source, target, types)
     now = datetime.now(timezone.utc)
     load = Load(

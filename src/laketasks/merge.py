@@ -43,6 +43,7 @@ _EFFECT = {
     "mark": ("rows_updated",),
     "close": ("rows_updated",),
     "reopen": ("rows_inserted", "rows_updated"),
+    "restore": ("rows_updated",),
     "delete": ("rows_deleted",),
 }
 
@@ -115,7 +116,8 @@ def sample_keys(spark: SparkSession, change: Change, name: str, keys: tuple[str,
     if not keys:
         return ()
     fate = f"coalesce({FATE}, {ACT})"
-    acted = (spark.table(quote_table(name)) if name else change.rows).where(f"{ACT} IS NOT NULL")
+    rows = spark.table(quote_table(name)) if name else change.rows
+    acted = (rows if change.examples is None else change.examples).where(f"{ACT} IS NOT NULL")
     rank = f"row_number() OVER (PARTITION BY {fate} ORDER BY {listed(keys)}) AS {_RANK}"
     ranked = acted.selectExpr(f"{fate} AS {FATE}", *map(quote, keys), rank)
     by_fate: dict[str, list[str]] = {}

@@ -1,7 +1,8 @@
 """Keys that the table has and the source does not: who they are, and what becomes of them.
 
 They mean something where the source has every key each time (`snapshot`), and where a load reconciles. Elsewhere only
-the stored rows of the keys that were read matter.
+the stored rows of the keys that were read matter. A key whose row is set aside or dropped is in the source: it is not
+missing, and its stored row stays as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def join_stored(load: Load, source: Source, stored: DataFrame) -> DataFrame:
     """Each row of the source (`s`) with the stored row of its key (`t`), and the stored rows of missing keys."""
     arrived = source.frame.selectExpr("*", f"true AS {HERE}")
     kept = stored.selectExpr("*", f"true AS {THERE}")
-    if load.config.source_mode == "snapshot":
+    if load.config.source_mode == "snapshot" and source.keys is None:
         return arrived.alias("s").join(kept.alias("t"), F.expr(same(load.keys)), "full_outer")
     if source.keys is None:
         return arrived.alias("s").join(of_read(load, source, kept).alias("t"), F.expr(same(load.keys)), "left_outer")

@@ -121,6 +121,12 @@ def forgets_order(found: tuple[Difference, ...]) -> bool:
     return any(difference.part == "sequence_by" and difference.overridden for difference in found)
 
 
+def carried_by(last: LastLoad) -> tuple[str, ...] | None:
+    """Return the columns that the last success carried, in lower case; None where it did not record them."""
+    columns = last.parts.get("columns")
+    return tuple(map(str, columns)) if isinstance(columns, list) else None
+
+
 def merged_before(last: LastLoad) -> bool:
     """Return whether the last success was of a loader that merges, so that no key has two rows."""
     return last.parts.get("pipeline") != "fact_overwrite"

@@ -21,12 +21,12 @@ from laketasks.canonical import row_hash
 from laketasks.column import JOB_RUN_ID, SEQUENCE, is_ours, type_text
 from laketasks.error import TargetError
 from laketasks.source import RawSource, meta_columns
-from laketasks.spec import LoadSpec, QuarantineSpec
+from laketasks.spec import QUARANTINE_SUFFIX, LoadSpec, QuarantineSpec
 from laketasks.sql import listed, on, quote, quote_table, same, text
 from laketasks.stage import staged
 from laketasks.target import Target, create, evolve, fit, locate
 
-SUFFIX = "_quarantine"
+SUFFIX = QUARANTINE_SUFFIX
 RULES = "_expectations"
 HASH = "_row_hash"
 RELEASED_AT = "_released_at"

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from laketasks.column import DELETE, ENDS_AT, IS_CURRENT, IS_DELETED, LATE, WATERMARK, type_text
+from laketasks.column import DELETE, ENDS_AT, LATE, WATERMARK, type_text
 from laketasks.error import GuardError
+from laketasks.soft_delete import live_rows
 from laketasks.source import RawSource, meta_columns, reached
 from laketasks.spec import LoadSpec, RunContext, names_task
 from laketasks.sql import quote
@@ -96,11 +97,7 @@ def _late(raw: RawSource, spec: LoadSpec, named: list[str], target: Target, sinc
         F.expr(f"max({is_open}) AS live"),
         F.expr(f"min({read}) AS all_read"),
     )
-    live = "true"
-    if target.column(IS_CURRENT) is not None:
-        live = f"{IS_CURRENT} AND NOT coalesce({IS_DELETED}, false)"
-    elif target.column(IS_DELETED) is not None:
-        live = f"NOT coalesce({IS_DELETED}, false)"
+    live = live_rows(target, spec, raw.types)
     own = [target.column(key) or key for key in named]
     stored = (
         target.frame()

@@ -169,10 +169,11 @@ def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType])
     names, values = ", ".join(map(quote, columns)), ", ".join(on("s", name) for name in columns)
     others = ", ".join(quote(name) for name in columns if name != VALID_FROM)
     stays = f"{others}, {AT}, {_DELETES}"
+    opens = f"SELECT {stays}, {VALID_FROM}, IF({ACT} = 'restore', 'restore', 'open') AS {ACT} FROM "
     steps = (
         f"SELECT {stays}, {OLD_FROM} AS {VALID_FROM}, IF({ACT} = 'update', 'update', 'close') AS {ACT} FROM ",
-        f" WHERE {ACT} IN ('close', 'reopen', 'update') UNION ALL SELECT {stays}, {VALID_FROM}, 'open' AS {ACT} FROM ",
-        f" WHERE {ACT} IN ('open', 'reopen')",
+        f" WHERE {ACT} IN ('close', 'reopen', 'update') UNION ALL {opens}",
+        f" WHERE {ACT} IN ('open', 'reopen', 'restore')",
     )
     audit = f"{UPDATED_AT} = s.{UPDATED_AT}, {JOB_RUN_ID} = s.{JOB_RUN_ID}"
     order = (SEQUENCE, WATERMARK)

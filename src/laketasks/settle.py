@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, DataType
+from pyspark.sql.types import BinaryType, BooleanType, DataType, StructType
 
 from laketasks import mark
 from laketasks.canonical import row_hash
@@ -17,20 +16,29 @@ from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK, type_text
 from laketasks.error import GuardError
 from laketasks.guard import refuse_conflicts
 from laketasks.source import Source
-from laketasks.sql import listed, quote
+from laketasks.spec import CHANGE_SOURCES
+from laketasks.sql import listed, on, quote
 from laketasks.target import Target
 
-_ORDER = f"{SEQUENCE} DESC NULLS LAST, {WATERMARK} DESC NULLS LAST, _laketasks_hash DESC"
+_DELETES = (
+    f"({DELETE} AND {SEQUENCE} IS NOT NULL)"  # at one sequence a delete wins; without one nothing says that it is last
+)
+_ORDER = f"{SEQUENCE} DESC NULLS LAST, {_DELETES} DESC, {WATERMARK} DESC NULLS LAST, _laketasks_hash DESC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """One look at the source: rows, distinct keys, NULLs, the highest watermark (as the run log keeps it)."""
+    """One look at the source: rows, distinct keys, NULLs, the highest watermark (as the run log keeps it).
+
+    `future` rows have a sequence or watermark that lies more than a day ahead; `widths` are the lengths of its bytes.
+    """
 
     read: int
     keys: int
     null_keys: dict[str, int]
     null_order: int
+    future: int
+    widths: tuple[int, ...]
     watermark: str | None
 
 
@@ -59,27 +67,32 @@ def conform(source: Source, target: Target, types: Mapping[str, DataType]) -> So
 
 def survey(source: Source, keys: tuple[str, ...]) -> Survey:
     """Count the source in one pass over its keys."""
-    nulls = _null_order(source)
-    last = mark.mark_of(f"max({WATERMARK})", source.watermark_type) if source.watermark_type else "cast(NULL AS STRING)"
+    nulls, future, binary = _null_order(source), _in_future(source), _binary(source)
+    last = mark.mark_of(WATERMARK, source.watermark_type) if source.watermark_type else "cast(NULL AS STRING)"
+    counted = ("count(*) AS n", f"count_if({nulls}) AS n_null", f"count_if({future}) AS n_future")
+    each = [f"{f}(length({name})) AS {f}_{i}" for i, name in enumerate(binary) for f in ("min", "max")]
     if keys:
         groups = source.frame.groupBy(*[quote(key) for key in keys]).agg(
-            *map(F.expr, ("count(*) AS n", f"count_if({nulls}) AS n_null", f"max({WATERMARK}) AS {WATERMARK}"))
+            *map(F.expr, (*counted, f"max({WATERMARK}) AS {WATERMARK}", *each))
         )
         per_key = [f"coalesce(sum(IF({quote(key)} IS NULL, n, 0)), 0) AS null_{i}" for i, key in enumerate(keys)]
-        total = groups.agg(
-            *map(F.expr, ("count(*) AS keys", "sum(n) AS read", "sum(n_null) AS n_null", f"{last} AS mark", *per_key))
-        )
+        sums = ("sum(n) AS n", "sum(n_null) AS n_null", "sum(n_future) AS n_future")
+        each = [f"{f}({f}_{i}) AS {f}_{i}" for i in range(len(binary)) for f in ("min", "max")]
+        total = groups.agg(*map(F.expr, ("count(*) AS keys", *sums, f"{last} AS mark", *per_key, *each)))
     else:
-        total = source.frame.agg(
-            *map(F.expr, ("0 AS keys", "count(*) AS read", f"count_if({nulls}) AS n_null", f"{last} AS mark"))
-        )
+        total = source.frame.agg(*map(F.expr, ("0 AS keys", *counted, f"{last} AS mark", *each)))
     row = total.collect()[0]
+    widths = {row[f"{f}_{i}"] for i in range(len(binary)) for f in ("min", "max")} - {None}
     return Survey(
-        read=row["read"] or 0,
+        read=row["n"] or 0,
         keys=row["keys"],
         null_keys={key: row[f"null_{i}"] for i, key in enumerate(keys) if row[f"null_{i}"]},
         null_order=row["n_null"] or 0,
-        watermark=mark.read_mark(row["mark"], source.watermark_type) if source.watermark_type else None,
+        future=row["n_future"] or 0,
+        widths=tuple(sorted(widths)),
+        watermark=mark.read_mark(row["mark"], source.watermark_type)
+        if source.watermark_type and not row["n_future"]
+        else None,
     )
 
 
@@ -94,11 +107,10 @@ def check_survey(load: Load, source: Source, found: Survey, *, target_rows: int)
         problems.append(
             f"{found.null_order} rows without a sequence or watermark. Repair the source or set on_null_sequence"
         )
-    if _in_future(source, found, load.now) and config.on_null_sequence == "fail":
-        problems.append(
-            f"the watermark {found.watermark} lies more than a day in the future. Repair the source or "
-            "set on_null_sequence"
-        )
+    if found.future:
+        problems.append(_told_future(load, source, found.future))
+    if problem := _told_widths(source, found):
+        problems.append(problem)
     if source.full and not found.read and target_rows and config.on_empty_source == "fail":
         problems.append(
             f"the source is empty and the table has {target_rows} rows. Check the source, or set on_empty_source: allow"
@@ -116,13 +128,16 @@ def settle(load: Load, source: Source, found: Survey) -> tuple[Source, int, int]
 
     The rows of a change source stay as many as they are.
     """
-    dropped = found.null_order if found.null_order and load.config.on_null_sequence == "exclude" else 0
+    excludes = load.config.on_null_sequence == "exclude"
+    dropped = found.null_order if excludes else 0
     frame = source.frame.where(f"NOT ({_null_order(source)})") if dropped else source.frame
     if source.history is not None:
-        history = source.history.where(f"NOT ({_null_order(source)})") if dropped else source.history
+        history = source.history.where(f"NOT ({_null_order(source)})") if excludes else source.history
         return replace(source, frame=frame, history=history), dropped, 0
     if not load.keys:
         return replace(source, frame=frame), dropped, 0
+    if dropped and load.config.source_mode == "snapshot" and source.keys is None:
+        source = replace(source, keys=source.frame.select(*map(quote, load.keys)).distinct())
     keys = found.keys if not dropped else frame.select(*[quote(key) for key in load.keys]).distinct().count()
     duplicates = found.read - dropped - keys
     if duplicates:
@@ -138,6 +153,7 @@ def _winners(load: Load, source: Source, frame: DataFrame) -> DataFrame:
         f"row_number() OVER {by_key} AS _laketasks_rank",
         f"first_value({SEQUENCE}) OVER {by_key} AS _laketasks_top",
         f"first_value(_laketasks_hash) OVER {by_key} AS _laketasks_top_hash",
+        f"first_value({_DELETES}) OVER {by_key} AS _laketasks_top_deletes",
     )
     if load.config.on_conflict == "fail":
         _refuse_conflicts(load, ranked)
@@ -145,7 +161,8 @@ def _winners(load: Load, source: Source, frame: DataFrame) -> DataFrame:
 
 
 def _refuse_conflicts(load: Load, ranked: DataFrame) -> None:
-    clash = ranked.where(f"{SEQUENCE} <=> _laketasks_top AND _laketasks_hash <> _laketasks_top_hash")
+    differs = "_laketasks_hash <> _laketasks_top_hash AND NOT _laketasks_top_deletes"
+    clash = ranked.where(f"{SEQUENCE} <=> _laketasks_top AND {differs}")
     refuse_conflicts(load.spec, load.keys, clash)
 
 
@@ -155,11 +172,48 @@ def _null_order(source: Source) -> str:
     return " OR ".join(parts) or "false"
 
 
-def _in_future(source: Source, found: Survey, now: datetime) -> bool:
-    if source.watermark_type is None or found.watermark is None:
-        return False
-    limit = mark.of_instant(now + timedelta(days=1), source.watermark_type)
-    return limit is not None and mark.earlier(limit, found.watermark, source.watermark_type)
+def _in_future(source: Source) -> str:
+    """The condition of the rows that have a sequence or watermark after which nothing real follows."""
+    kinds = {SEQUENCE: source.sequence_type, WATERMARK: source.watermark_type}
+    parts = (mark.beyond(name, kind, source.now) for name, kind in kinds.items() if kind is not None)
+    return " OR ".join(part for part in parts if part) or "false"
+
+
+def _told_future(load: Load, source: Source, rows: int) -> str:
+    """What to say of rows in the future, with a few of their keys."""
+    keys = ""
+    if load.keys:
+        sample = source.frame.where(_in_future(source)).selectExpr(*map(quote, load.keys)).limit(3).collect()
+        keys = ", ".join(str(tuple(row)) for row in sorted(sample, key=str))
+    such = f", such as ({', '.join(load.keys)}) = {keys}" if keys else ""
+    included = "" if load.config.source_mode in CHANGE_SOURCES else "; include loads them as rows without one"
+    return (
+        f"{rows} rows have a sequence or watermark that lies more than a day in the future, or is infinite{such}. "
+        "Every later row would count as older, or not be read. Repair the source, or set on_null_sequence: exclude "
+        f"leaves such rows out{included}"
+    )
+
+
+def _binary(source: Source) -> list[str]:
+    """The order columns, or fields of the sequence, that hold bytes."""
+    fields: dict[str, DataType | None] = {SEQUENCE: source.sequence_type, WATERMARK: source.watermark_type}
+    if isinstance(source.sequence_type, StructType):
+        fields |= {on(SEQUENCE, field.name): field.dataType for field in source.sequence_type.fields}
+    return [name for name, kind in fields.items() if isinstance(kind, BinaryType)]
+
+
+def _told_widths(source: Source, found: Survey) -> str:
+    """Why the bytes of sequence or watermark have no order as numbers; '' where they have one."""
+    since = source.watermark_from if isinstance(source.watermark_type, BinaryType) else None
+    known = [len(since) // 2] if since is not None and mark.fits(since, BinaryType()) else []
+    widths = {*found.widths, *known}
+    if len(widths) < 2:
+        return ""
+    lengths = ", ".join(map(str, sorted(widths)))
+    return (
+        f"the BINARY sequence or watermark has values of {lengths} bytes, and bytes of several lengths are not in the "
+        f"order of numbers. Give them one length in the row's SQL file: lpad(hex(column), {2 * max(widths)}, '0')"
+    )
 
 
 def _only_empty(problems: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from functools import reduce
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from laketasks.change_feed import DELETES, SEQUENCE_BY, Feed, is_torn
 from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMARK, is_ours
 from laketasks.commits import Commit
 from laketasks.error import SourceError
-from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext, did_you_mean, parse_duration
+from laketasks.spec import CHANGE_SOURCES, DIMENSIONS, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import fill_catalogs, one_expression, quote, quote_table, text
 from laketasks.union_sources import SOURCE_NO, decode_marks, only_from
 
@@ -45,6 +46,7 @@ class Source:
     may_delete: bool
     full: bool
     pinned: bool
+    now: datetime
     version: int | None = None
     watermark_from: str | None = None
     history: DataFrame | None = None
@@ -63,7 +65,8 @@ class RawSource:
     `commits` has the latest of the table, newest first; the first is the version that is read. With `has_late` the
     frame marks rows that are to be read although the watermark has passed them by. Without `whole` it has the changes
     since the last load and not all there is. With `watermark_sources` the frame has the number of the table that a row
-    comes from, and a watermark is a JSON object by table. `notes` are for the reader of the task's output.
+    comes from, and a watermark is a JSON object by table. An order of more than a day after `now` is a mistake; with
+    `lenient` it counts as NULL. `notes` are printed by the task.
     """
 
     frame: DataFrame
@@ -74,6 +77,8 @@ class RawSource:
     deletes: str
     commits: tuple[Commit, ...]
     pinned: bool
+    now: datetime
+    lenient: bool = False
     ends: str = ""
     has_late: bool = False
     whole: bool = True
@@ -109,15 +114,20 @@ def open_source(
     synced = columns.get(_SYNCED, sequence_by[0] if sequence_by else "")
     _refuse_order(spec, types, sequence_by)
     named = (config.watermark,) if config.watermark else ()
+    watermark = (_known("watermark", named, columns) or (synced,))[0]
+    ordered_by = {name: types[name] for name in (*sequence_by, watermark) if name}
+    mark.check_kinds(f"{spec.target_table}: sequence_by and watermark", ordered_by)
     return RawSource(
         frame=frame,
         columns=columns,
         types=types,
         sequence_by=sequence_by,
-        watermark=(_known("watermark", named, columns) or (synced,))[0],
+        watermark=watermark,
         deletes=_deletes(spec, columns),
         commits=commits,
         pinned=pinned,
+        now=datetime.now(timezone.utc),
+        lenient=config.on_null_sequence != "fail",
         ends=ends,
         watermark_sources=spec.watermark_sources if select else (),
     )
@@ -153,6 +163,8 @@ def _open_feed(spec: LoadSpec, commits: tuple[Commit, ...], changes: Callable[[]
         deletes=f"({DELETES} OR coalesce({flag}, false))" if flag else DELETES,
         commits=commits,
         pinned=True,
+        now=datetime.now(timezone.utc),
+        lenient=spec.cdc_source_config.on_null_sequence != "fail",
         whole=feed.whole,
         notes=(feed.note,) if feed.note else (),
     )
@@ -177,11 +189,27 @@ def with_history(raw: RawSource, source: Source, spec: LoadSpec, kept: str) -> S
     """The source with all rows that a change source has, those of this read marked; `kept` is what rows must meet."""
     if spec.cdc_source_config.source_mode not in CHANGE_SOURCES:
         return source
-    if source.watermark_from is None or raw.watermark_type is None:
+    everything = source.watermark_from is None or raw.watermark_type is None
+    leaves_out = spec.cdc_source_config.leaves_rows_out
+    if everything and not (raw.ends and leaves_out):
         return replace(source, history=source.frame.selectExpr("*", f"true AS {READ}"))
-    read = reached(quote(raw.watermark), raw, spec, source.watermark_from)
-    rows = filter_rows(raw, spec, None).where(kept).selectExpr("*", f"({read}) AS {READ}")
+    read = "true" if everything else reached(quote(raw.watermark), raw, spec, str(source.watermark_from))
+    rows = filter_rows(raw, spec, None)
+    if raw.ends and leaves_out:
+        rows, raw = _without_followed_ends(rows, raw, spec)
+    rows = rows.where(kept).selectExpr("*", f"({read}) AS {READ}")
     return replace(source, history=rows.selectExpr(*map(quote, source.carried), *meta_columns(raw), READ))
+
+
+def _without_followed_ends(rows: DataFrame, raw: RawSource, spec: LoadSpec) -> tuple[DataFrame, RawSource]:
+    """History rows whose end another row follows at once have none: that other row may be left out later on."""
+    keys = spec.business_key_columns if spec.execution_pipeline in DIMENSIONS else spec.primary_key_columns
+    start = quote(raw.sequence_by[0])
+    window = f"(PARTITION BY {', '.join(quote(raw.columns[key.lower()]) for key in keys)} ORDER BY {start})"
+    ended = rows.selectExpr("*", f"{raw.ends} AS {ENDS_AT}")
+    others = [quote(name) for name in rows.columns]
+    end = f"IF(coalesce(lead({start}) OVER {window} <= {ENDS_AT}, false), NULL, {ENDS_AT}) AS {ENDS_AT}"
+    return ended.selectExpr(*others, end), replace(raw, ends=ENDS_AT)
 
 
 def reached(column: str, raw: RawSource, spec: LoadSpec, watermark_from: str) -> str:
@@ -213,6 +241,7 @@ def sort_columns(
         may_delete=bool(raw.deletes or raw.ends),
         full=watermark_from is None and raw.whole,
         pinned=raw.pinned,
+        now=raw.now,
         version=raw.version,
         watermark_from=watermark_from,
     )
@@ -309,13 +338,21 @@ def meta_columns(raw: RawSource) -> list[str]:
         sequence = f"IF({some_null}, NULL, named_struct({parts}))"
     deletes = f"coalesce({raw.deletes}, false)" if raw.deletes else "false"
     ends = [f"{raw.ends} AS {ENDS_AT}"] if raw.ends else []
+    watermark = _plausible(raw, quote(raw.watermark), (raw.watermark,)) if raw.watermark else ""
     return [
         *ends,
-        f"{sequence or 'cast(NULL AS TIMESTAMP)'} AS {SEQUENCE}",
-        f"{quote(raw.watermark) if raw.watermark else 'cast(NULL AS TIMESTAMP)'} AS {WATERMARK}",
+        f"{_plausible(raw, sequence, raw.sequence_by) or 'cast(NULL AS TIMESTAMP)'} AS {SEQUENCE}",
+        f"{watermark or 'cast(NULL AS TIMESTAMP)'} AS {WATERMARK}",
         f"{deletes} AS {DELETE}",
-        f"{_instant_of(raw)} AS {AT}",
+        f"{_plausible(raw, _instant_of(raw), raw.sequence_by)} AS {AT}",
     ]
+
+
+def _plausible(raw: RawSource, expression: str, names: tuple[str, ...]) -> str:
+    """The expression, or NULL where one of the columns lies in the future and the row counts as one without it."""
+    future = [mark.beyond(quote(name), raw.types[name], raw.now) for name in names] if raw.lenient else []
+    condition = " OR ".join(filter(None, future))
+    return f"IF({condition}, NULL, {expression})" if condition else expression
 
 
 def _ends(types: dict[str, DataType], columns: dict[str, str]) -> str:

@@ -22,6 +22,7 @@ DIMENSIONS = ("scd1", "scd2")  # primary_key_columns is their surrogate key
 CHANGE_SOURCES = ("events", "fivetran_history", "cdf")  # source modes with many rows per key
 LOAD_TYPES = ("full", "incremental")
 EXPECTATION_KINDS = ("expect", "expect_or_drop", "expect_or_fail", "expect_or_quarantine")
+QUARANTINE_SUFFIX = "_quarantine"  # after the name of the table whose rows are set aside
 FIVETRAN_ID = "_fivetran_id"  # Fivetran's key of a table that has none: a hash of the row
 JOB_PARAMETERS = ("dry_run", "full_refresh", "override_guards", "reconcile", "release_quarantine", "reload_from")
 ALL = "all"  # in the place of task keys: every task of the run
@@ -175,6 +176,16 @@ class CdcSourceConfig:
     replace_where: str = _key(_condition, "")
     cluster_by: tuple[str, ...] = _key(_columns, ())
     unknown_member: bool = _key(_flag, False)
+
+    @property
+    def quarantines(self) -> bool:
+        """Whether rows may be set aside in a quarantine table."""
+        return bool(self.expectations.get("expect_or_quarantine")) or self.on_null_key == "quarantine"
+
+    @property
+    def leaves_rows_out(self) -> bool:
+        """Whether rows of the source may be dropped or set aside one by one."""
+        return bool(self.expectations) or self.on_null_key == "quarantine" or self.on_null_sequence == "exclude"
 
     def to_dict(self) -> dict[str, object]:
         """The keys that differ from their defaults, by name."""

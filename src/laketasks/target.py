@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pyspark.errors import PySparkException
@@ -20,7 +20,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from laketasks.column import SYSTEM, type_text
+from laketasks.column import type_text
 from laketasks.error import SchemaError
 from laketasks.sql import quote, quote_table, text
 
@@ -72,7 +72,9 @@ def locate(spark: SparkSession, name: str) -> Target:
     return Target(spark=spark, name=name, exists=True, columns={field.name: field.dataType for field in fields})
 
 
-def fit(target: Target, columns: Mapping[str, DataType], policy: str) -> dict[str, DataType]:
+def fit(
+    target: Target, columns: Mapping[str, DataType], policy: str, *, made: Collection[str] = ()
+) -> dict[str, DataType]:
     """The type that each column has in the target, after checking that every one fits; raises SchemaError with all."""
     if not target.exists:
         return {name: column_type(kind) for name, kind in columns.items()}
@@ -81,7 +83,7 @@ def fit(target: Target, columns: Mapping[str, DataType], policy: str) -> dict[st
     for name, kind in columns.items():
         own = target.column(name)
         if own is None:
-            if policy == "fail" and name not in SYSTEM:
+            if policy == "fail" and name not in made:
                 problems.append(f"{name} is new in the source and schema_evolution is fail")
             fitted[name] = column_type(kind)
         else:

@@ -58,7 +58,8 @@ def change(load: Load, source: Source, target: Target) -> Change:
     everything = of_read(load, source, target.with_columns({**source.carried, **system}))
     stored = _reached(load, rows, everything)
     seeds = _seeds(load, source, rows, stored)
-    points = event.runs(load, source, rows.unionByName(seeds), AT, tracked)
+    level = _seeds_of_deletes(load, rows, stored)
+    points = event.runs(load, source, rows.unionByName(seeds).unionByName(level), AT, tracked)
     points = _from_the_start(load, points)
     versions = _versions(load, points)
     compared = _compared(load, source, versions, stored)
@@ -92,6 +93,13 @@ def _seeds(load: Load, source: Source, rows: DataFrame, stored: DataFrame) -> Da
     no_sequence = f"cast(NULL AS {type_text(source.order_columns[SEQUENCE])})"
     ended = {AT: DELETED_AT, DELETE: "true", SEED: "false", SEQUENCE: no_sequence}
     return seeds.unionAll(_as_points(rows, stored.where(f"{IS_DELETED} AND {DELETED_AT} >= {_EARLIEST}"), ended))
+
+
+def _seeds_of_deletes(load: Load, rows: DataFrame, stored: DataFrame) -> DataFrame:
+    """The versions that begin with the earliest row: points that give a delete its values, and lose to other rows."""
+    shown = event.shows_deleted(load) and load.config.source_mode == "events"
+    begun = f"{VALID_FROM} = {_EARLIEST}"
+    return _as_points(rows, stored.where(begun if shown else "false"), {AT: VALID_FROM, DELETE: "false", SEED: "true"})
 
 
 def _as_points(rows: DataFrame, stored: DataFrame, values: dict[str, str]) -> DataFrame:

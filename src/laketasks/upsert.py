@@ -28,6 +28,7 @@ from laketasks.column import (
     WATERMARK,
 )
 from laketasks.missing import HERE, THERE, new_order, order_forgotten
+from laketasks.soft_delete import has_marks
 from laketasks.source import Source, instant_expression
 from laketasks.spec import CHANGE_SOURCES, LoadSpec
 from laketasks.sql import instant, on, quote, text
@@ -35,13 +36,15 @@ from laketasks.surrogate import surrogate_columns, surrogates
 from laketasks.target import Target
 from laketasks.unknown_member import is_unknown
 
+_MARKED = "_laketasks_marked"  # the stored row is marked as deleted
+
 
 def system_columns(spec: LoadSpec, source: Source, target: Target) -> dict[str, DataType]:
     """The audit columns, the order that a row was loaded with, and the soft-delete flag where one can be set."""
     config = spec.cdc_source_config
-    deletes = source.may_delete or source.keys is not None
+    deletes = source.may_delete or (source.keys is not None and config.source_mode != "snapshot")
     soft = (deletes and config.delete_mode == "soft") or config.on_missing == "soft"
-    soft = soft or target.column(IS_DELETED) is not None
+    soft = soft or has_marks(target, source.carried)
     return {
         **surrogate_columns(spec),
         **AUDIT,
@@ -62,9 +65,11 @@ def compare(load: Load, source: Source, target: Target) -> Change:
         **source.carried,
         SEQUENCE: system[SEQUENCE],
         WATERMARK: system[WATERMARK],
-        IS_DELETED: BooleanType(),
+        **{name: kind for name, kind in system.items() if name == IS_DELETED},
     }
-    stored = order_forgotten(load, target.with_columns(stored_columns), system[SEQUENCE])
+    marked = f"coalesce({IS_DELETED}, false)" if IS_DELETED in system else "false"
+    stored = target.with_columns(stored_columns).selectExpr("*", f"{marked} AS {_MARKED}")
+    stored = order_forgotten(load, stored, system[SEQUENCE])
     joined = missing.join_stored(load, source, stored)
     columns = (*source.carried, *system)
     made = surrogates(load, source)
@@ -78,15 +83,18 @@ def compare(load: Load, source: Source, target: Target) -> Change:
 
 def _fate(load: Load, source: Source) -> str:
     config = load.config
-    removed = {"soft": "IF(t.is_deleted, 'unchanged', 'deleted')", "hard": "'deleted'", "ignore": "'ignored'"}
+    removed = {"soft": f"IF(t.{_MARKED}, 'unchanged', 'deleted')", "hard": "'deleted'", "ignore": "'ignored'"}
     changed = "'ignored'" if config.insert_only else "'changed'"
     different = differs(source.compared, ignore_null=config.ignore_null_updates) + new_order(load)
+    gone = is_unknown(load, "t")
+    if missing.policy(load, source) != "hard":  # which removes a row that is marked as deleted, too
+        gone = f"t.{_MARKED} OR {gone}"
     older = f"WHEN s.{SEQUENCE} < t.{SEQUENCE} THEN 'stale' " if source.sequence_type is not None else ""
     return (
-        f"CASE WHEN s.{HERE} IS NULL THEN IF(t.is_deleted OR {is_unknown(load, 't')}, 'gone', 'missing') "
+        f"CASE WHEN s.{HERE} IS NULL THEN IF({gone}, 'gone', 'missing') "
         f"WHEN t.{THERE} IS NULL THEN IF(s.{DELETE}, 'ignored', 'new') {older}"
         f"WHEN s.{DELETE} THEN {removed[config.delete_mode]} "
-        f"WHEN coalesce(t.is_deleted, false) OR {different} THEN {changed} ELSE 'unchanged' END"
+        f"WHEN t.{_MARKED} OR {different} THEN {changed} ELSE 'unchanged' END"
     )
 
 
@@ -133,7 +141,7 @@ def _merge(load: Load, source: Source, columns: tuple[str, ...]) -> Merge:
     # Another load may have written since this one compared.
     newer = "true" if load.forget_order else f"coalesce(s.{SEQUENCE} >= t.{SEQUENCE}, true)"
     clauses = [f"WHEN MATCHED AND s.{ACT} = 'update' AND {newer} THEN UPDATE SET {update}"]
-    if IS_DELETED in columns:
+    if IS_DELETED in columns and IS_DELETED not in source.carried:
         clauses.append(f"WHEN MATCHED AND s.{ACT} = 'mark' AND {newer} THEN UPDATE SET {mark}")
     if "hard" in (load.config.delete_mode, missing.policy(load, source)):
         clauses.append(f"WHEN MATCHED AND s.{ACT} = 'delete' AND {newer} THEN DELETE")

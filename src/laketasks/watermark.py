@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timezone
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from laketasks import mark
-from laketasks.error import GuardError, LoadError
+from laketasks.error import GuardError, LoadError, SourceError
 from laketasks.run_log import LastLoad
 from laketasks.source import RawSource
 from laketasks.spec import LoadSpec, RunContext, named_tasks
@@ -31,11 +31,19 @@ def start(spec: LoadSpec, context: RunContext, kind: DataType | None, last: Last
     wanted = mark.of_instant(context.reloads_from, kind) if context.reloads_from else None
     if spec.watermark_sources:
         marks = decode_marks(last.watermark_to, spec.watermark_sources)
-        return encode_marks({source: since and _not_after(since, wanted, kind) for source, since in marks.items()})
-    return _not_after(last.watermark_to, wanted, kind)
+        return encode_marks({table: since and _start_of(spec, since, wanted, kind) for table, since in marks.items()})
+    return _start_of(spec, last.watermark_to, wanted, kind)
 
 
-def _not_after(since: str, wanted: str | None, kind: DataType) -> str:
+def _start_of(spec: LoadSpec, since: str, wanted: str | None, kind: DataType) -> str | None:
+    """Where the read of one table starts; None reads all of it."""
+    if not mark.fits(since, kind):
+        raise SourceError(
+            f"{spec.target_table}: the last load ended at the watermark {since!r}, which is not a "
+            f"{kind.simpleString()}, but the watermark column is now. Name the former column, or load into a new table"
+        )
+    if mark.is_beyond(since, kind, datetime.now(timezone.utc)):
+        return None  # nothing would ever reach it
     return wanted if wanted and mark.earlier(wanted, since, kind) else since
 
 
@@ -43,12 +51,9 @@ def reached_by_source(frame: DataFrame, raw: RawSource, since: str | None, now: 
     """How far the load came in each source table; a row from the future moves no watermark."""
     kind = raw.watermark_type
     assert kind is not None
-    column = quote(raw.watermark)
-    limit = mark.of_instant(now + timedelta(days=1), kind)
-    if limit is not None:
-        column = f"IF({mark.from_mark(column, limit, kind, timedelta())}, NULL, {column})"
-    highest = frame.groupBy(SOURCE_NO).agg(F.expr(f"max({column}) AS highest"))
-    rows = highest.selectExpr(SOURCE_NO, f"{mark.mark_of('highest', kind)} AS mark").collect()
+    column, future = quote(raw.watermark), mark.beyond(quote(raw.watermark), kind, now)
+    highest = mark.mark_of(f"IF({future}, NULL, {column})" if future else column, kind)
+    rows = frame.groupBy(SOURCE_NO).agg(F.expr(f"{highest} AS mark")).collect()
     found = {raw.watermark_sources[row[SOURCE_NO]]: mark.read_mark(row["mark"], kind) for row in rows}
     begun = decode_marks(since, raw.watermark_sources)
     return encode_marks({source: reached(found.get(source), begun[source], kind) for source in begun})

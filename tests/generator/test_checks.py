@@ -159,6 +159,26 @@ def test_one_active_row_for_each_destination_whatever_the_case(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("config", "other", "refused"),
+    [
+        ({"expectations": {"expect_or_quarantine": {"a": "id > 0"}}}, {}, True),
+        ({"on_null_key": "quarantine"}, {}, True),
+        ({"on_null_key": "quarantine"}, {"dst_table_name": "Dim_Customer_QUARANTINE"}, True),
+        ({"on_null_key": "quarantine"}, {"layer": "another", "execution_pipeline": "scd2"}, True),
+        ({"on_null_key": "quarantine"}, {"dst_schema": "other"}, False),
+        ({"on_null_key": "quarantine"}, {"is_active_flag": False}, False),
+        ({"expectations": {"expect_or_drop": {"a": "id > 0"}}}, {}, False),
+    ],
+)
+def test_a_table_is_not_the_quarantine_of_another(
+    tmp_path: Path, config: dict[str, Any], other: dict[str, Any], refused: bool
+) -> None:
+    rows = (row(cdc_source_config=config), row(**{"dst_table_name": "dim_customer_quarantine", **other}))
+    expected = "is the quarantine of row 1 (dim_customer), which sets rows aside there; give this table another name"
+    assert any(expected in problem for problem in judged(tmp_path, *rows)) is refused
+
+
 def test_a_system_has_one_spelling(tmp_path: Path) -> None:
     rows = [row(dst_table_name=f"t{n}", src_system=name) for n, name in enumerate(("erp", "ERP", "erp", "crm"))]
     assert judged(tmp_path, *rows) == [

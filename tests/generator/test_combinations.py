@@ -125,3 +125,22 @@ def test_no_history_where_fivetran_makes_the_key() -> None:
 
     assert problems("scd1") == []
     assert [refusal.column for refusal in problems("scd2")] == ["business_key_columns"]
+
+
+@pytest.mark.parametrize(
+    ("load_type", "config", "warned"),
+    [
+        ("incremental", {"delete_mode": "hard"}, True),
+        ("incremental", {"delete_mode": "hard", "reconcile": True}, True),
+        ("incremental", {"delete_mode": "soft"}, False),
+        ("incremental", {"delete_mode": "hard", "source_mode": "events", "sequence_by": "u"}, False),
+        ("incremental", {"delete_mode": "hard", "source_mode": "cdf"}, False),
+        ("full", {"delete_mode": "hard"}, False),
+    ],
+)
+@pytest.mark.parametrize("pipeline", ["scd1", "fact_incremental_merge"])
+def test_a_removed_row_forgets_its_sequence(
+    pipeline: str, load_type: str, config: dict[str, object], warned: bool
+) -> None:
+    found = [r for r in refused(pipeline, load_type, **config) if "brings the key back" in r.what]
+    assert [r.severity for r in found] == (["warning"] if warned else [])

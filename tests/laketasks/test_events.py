@@ -47,6 +47,9 @@ VERSIONS: dict[str, tuple[list[Batch], list[tuple[Any, ...]]]] = {
     "87 a delete before its key": ([[(D, 20)], [(X, 10)]], [(X, 10, 20)]),
     "88 a key after its delete": ([[(D, 20)], [(X, 30)]], [(X, 30, OPEN)]),
     "89 a delete at the same sequence": ([[(A, 10), (D, 10)]], []),
+    "a delete at the same sequence, later": ([[(A, 10)], [(D, 10)]], []),
+    "a delete at the same sequence, before": ([[(D, 10)], [(A, 10)]], []),
+    "a delete at the same sequence of a second state": ([[(X, 5), (A, 10)], [(D, 10)]], [(X, 5, 10)]),
     "90 an event comes again": ([[(A, 10)], [(A, 10)]], [(A, 10, OPEN)]),
     "95 a delete of an unknown key": ([[(D, 20)]], []),
     "an equal late value moves the start": ([[(A, 10), (B, 20)], [(A, 5)]], [(A, 5, 20), (B, 20, OPEN)]),
@@ -71,7 +74,11 @@ STATES: dict[str, tuple[list[Batch], list[tuple[Any, ...]]]] = {
     "24 the last is the delete": ([[(A, 10), (B, 20), (D, 30)]], [(B, True)]),
     "26 a deleted key returns": ([[(A, 10), (D, 20)], [(B, 30)]], [(B, False)]),
     "87 a delete before its key": ([[(D, 20)], [(X, 10)]], [(X, True)]),
-    "89 a delete at the same sequence": ([[(A, 10), (D, 10)]], []),
+    "89 a delete at the same sequence": ([[(A, 10), (D, 10)]], [(A, True)]),
+    "a delete at the same sequence, later": ([[(A, 10)], [(D, 10)]], [(A, True)]),
+    "a delete at the same sequence, before": ([[(D, 10)], [(A, 10)]], [(A, True)]),
+    "a delete at the same sequence of a second state": ([[(X, 5), (A, 10)], [(D, 10)]], [(A, True)]),
+    "a return after a delete at the same sequence": ([[(A, 10)], [(D, 10)], [(B, 20)]], [(B, False)]),
     "a late value under a delete": ([[(A, 10), (D, 20)], [(B, 15)]], [(B, True)]),
 }
 LATEST = {
