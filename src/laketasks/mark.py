@@ -56,6 +56,8 @@ def check_kinds(key: str, kinds: Mapping[str, DataType]) -> None:
 
 def _is_plain_text(kind: DataType) -> bool:
     """Whether the type is text in the order of its bytes; a collation has another."""
+    if kind.typeName() in ("varchar", "char"):
+        return True
     return isinstance(kind, StringType) and kind.simpleString() in ("string", "string collate UTF8_BINARY")
 
 

@@ -44,8 +44,7 @@ def test_the_watermark_stays_before_a_row_of_the_future(warehouse: Warehouse, pi
     assert current(warehouse, pipeline) == [(1, "a2"), (2, "mended"), (3, "c")]
 
 
-@pytest.mark.parametrize("pipeline", MERGING)
-@pytest.mark.parametrize("load_type", ["full", "incremental"])
+@pytest.mark.parametrize(("pipeline", "load_type"), [*((name, "incremental") for name in MERGING), ("scd1", "full")])
 @pytest.mark.parametrize("remedy", ["exclude", "include"])
 def test_a_key_with_a_sequence_of_the_future_is_not_stale_for_ever(
     warehouse: Warehouse, pipeline: str, load_type: str, remedy: str
@@ -75,9 +74,10 @@ KINDS: dict[str, tuple[str, Any, Any, str]] = {
 }
 
 
+@pytest.mark.twin
 @pytest.mark.parametrize("case", KINDS)
 @pytest.mark.parametrize("key", ["sequence_by", "watermark"])
-@pytest.mark.parametrize("pipeline", ["scd1", "fact_incremental_merge"])
+@pytest.mark.parametrize("pipeline", ["scd1"])
 def test_each_type_that_holds_time_is_judged(
     warehouse: Warehouse, case: str, key: str, pipeline: str, tmp_path: Any
 ) -> None:
