@@ -1,0 +1,1 @@
+../../../../src/laketasks/soft_delete.py
