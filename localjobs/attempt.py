@@ -107,6 +107,11 @@ def bootstrap(run_log: str) -> None:
         raise RuntimeError(f"bootstrap of {run_log} ended with code {code}")
 
 
+def adopt(tables: Mapping[str, Mapping[str, str]], options: Mapping[str, str]) -> None:
+    """Let the wheel plan the adoption of the tables, and carry it out where the options say so."""
+    import_module("laketasks.entry").adopt_tables(tables, options)
+
+
 def _tag_operations(tag: str) -> None:
     """Mark every operation of this process, so that the engine can be told to interrupt them.
 

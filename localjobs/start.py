@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
@@ -193,27 +193,11 @@ def _clashes(request: Request, values: RunValues) -> list[str]:
 
 
 def _run(request: Request, record: RunRecord, values: RunValues, plan: _Plan) -> str:
-    folder, names = record.file.parent, plan.names
+    folder = record.file.parent
     record.write(now=True)
-    catalog = ONLY_CATALOG.get(request.engine)
-
-    def found() -> list[tuple[str, str]]:
-        return [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
-
-    def schemas() -> list[tuple[str, str]]:
-        return sorted({*names.schemas, *(one for one in found() if one[0] in catalogs)})
-
-    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found())}) or [_CATALOG_OF_NONE]
     try:
         with (
-            plain_path(request.workspace) as workspace,
-            fork_server(plan.entry_points, folder / "localjobs.forkserver.log") as processes,
-            Renewable(
-                lambda: ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log"),
-                lambda engine: _prepare(
-                    processes, engine, workspace, schemas(), names, folder / "localjobs.prepare.log"
-                ),
-            ) as engine,
+            prepared(request, plan.names, plan.entry_points, folder) as (processes, engine),
             _progress(record, request.max_parallel) as progress,
         ):
             return Run(
@@ -229,6 +213,31 @@ def _run(request: Request, record: RunRecord, values: RunValues, plan: _Plan) ->
         result = "FAILED" if isinstance(error, ProblemsError) else "CANCELED"
         record.end(result, str(error), int(datetime.now(timezone.utc).timestamp() * 1000))
         raise
+
+
+@contextmanager
+def prepared(
+    request: Request, names: Names, entry_points: Sequence[tuple[str, str]], folder: Path
+) -> Iterator[tuple[Processes, Renewable]]:
+    """Processes and an engine that knows the workspace, while the context lasts; their logs are in `folder`."""
+    catalog = ONLY_CATALOG.get(request.engine)
+
+    def found() -> list[tuple[str, str]]:
+        return [(own, schema) for own, schema in found_schemas(request.workspace) if catalog in (None, own)]
+
+    def schemas() -> list[tuple[str, str]]:
+        return sorted({*names.schemas, *(one for one in found() if one[0] in catalogs)})
+
+    catalogs = sorted({*names.catalogs, *(catalog for catalog, _ in found())}) or [_CATALOG_OF_NONE]
+    with (
+        plain_path(request.workspace) as workspace,
+        fork_server(entry_points, folder / "localjobs.forkserver.log") as processes,
+        Renewable(
+            lambda: ENGINES[request.engine](catalogs, workspace, folder / f"localjobs.{request.engine}.log"),
+            lambda engine: _prepare(processes, engine, workspace, schemas(), names, folder / "localjobs.prepare.log"),
+        ) as engine,
+    ):
+        yield processes, engine
 
 
 def _prepare(

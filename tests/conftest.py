@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chosen = os.environ.get("LAKETASKS_ENGINE", "sail")
     parser.addoption("--engine", choices=[*ENGINES], default=chosen, help="what the loaders run on (default: sail)")
     parser.addoption("--mutants", type=int, default=5000, help="files of `-m mutation` (default: 5000)")
+    parser.addoption("--driver-tables", type=int, default=13, help="tables of a driver that are adopted (all: 135)")
     crashes = parser.getgroup("crashes", "how often the tests of tests/crashes try, for each load")
     crashes.addoption("--kills", type=int, default=50, help="loads whose process is killed (default: 50)")
     crashes.addoption("--outages", type=int, default=10, help="loads whose engine is killed (default: 10)")

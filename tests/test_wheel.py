@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 _LOOK = """\
 import importlib.metadata as m, sys
 points = {p.name: p.load() for p in m.distribution("laketasks").entry_points}
-assert set(points) == {"load", "summarize", "bootstrap", "quarantine"}, points
+assert set(points) == {"load", "summarize", "bootstrap", "quarantine", "adopt"}, points
 assert not m.requires("laketasks"), m.requires("laketasks")
 assert "pyspark" not in sys.modules
 named = {"execution_pipeline": "scd1", "target_table": "c.s.t", "job_run_id": "1", "task_key": "t", "run_log": "c.s.l"}

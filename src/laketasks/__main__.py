@@ -23,7 +23,8 @@ usage: python -m laketasks COMMAND --name=value ...
 
   load        load one table and append a row to the run log
   summarize   print what a run did; exit 1 when anything in it failed
-  adopt       take over a table that another tool has filled: add the loaders' columns, fill them, print the SQL
+  adopt       take over a table that another tool has filled: print the plan; with --dry_run=false add and fill the
+              loaders' columns. For all tables of a job file: python -m localjobs adopt --help
   bootstrap   make the schemas, the run log and the table of execution_table_sql where they are not there yet
   quarantine list     print the rows that were set aside and wait, by rule, since when, with samples
   quarantine release  load the rows that wait and meet the rules now, each once and in order
@@ -42,9 +43,10 @@ Table names have three levels; lists and maps are JSON. The engine is the one th
     --business_key_columns='["customer_id"]' --task_key=dim_customer \\
     --run_log=dev_silver.metadata.run_log --job_run_id=1
 
-A history that dbt kept, looked at before it is adopted:
+The plan for a history that dbt kept; with --dry_run=false it is carried out:
   python -m laketasks adopt --execution_pipeline=scd2 --target_table=dev_silver.crm.dim_customer \\
-    --business_key_columns='["customer_id"]' --valid_from=dbt_valid_from --valid_to=dbt_valid_to --dry_run=true
+    --source_table=dev_bronze.crm.customer --business_key_columns='["customer_id"]' \\
+    --valid_from=dbt_valid_from --valid_to=dbt_valid_to
 """
 
 

@@ -65,6 +65,11 @@ def quarantine() -> None:
     list_quarantine(named_parameters(sys.argv[1:]))
 
 
+def adopt() -> None:
+    """Show how tables that another tool has filled become ours, or make them ours with `--dry_run=false`."""
+    adopt_table(named_parameters(sys.argv[1:]))
+
+
 def named_parameters(arguments: Sequence[str]) -> dict[str, str]:
     """`--name=value` arguments by name; raises SpecError for any other form."""
     wrong = [argument for argument in arguments if not argument.startswith("--") or "=" not in argument]
@@ -121,18 +126,52 @@ def list_quarantine(parameters: Mapping[str, str]) -> None:
 
 
 def adopt_table(parameters: Mapping[str, str]) -> None:
-    """Take over the table of a row, which another tool has filled, and print what was done; `adopt.py` says how."""
-    spec, asked = _both(LoadSpec.from_parameters, AdoptSpec.from_parameters, parameters)
+    """Adopt the tables of the jobs that the parameters name, or the one table that they describe."""
+    if not parameters.get("jobs"):
+        adopt_tables({parameters.get("task_key", ""): parameters}, parameters)
+        return
+    if RUN_RECORD in os.environ:
+        raise SpecError(["--jobs: no workspace is asked in a local run; use python -m localjobs adopt JOB_FILE"])
+    from laketasks.workspace_jobs import loads_of_jobs
+
+    asked = AdoptSpec.from_parameters(parameters)
+    try:
+        loads = loads_of_jobs(asked.jobs.split(","), asked.only)
+    except LoadError as error:
+        raise LoadError(redact(str(error))) from None
+    adopt_tables(loads, parameters)
+
+
+def adopt_tables(tables: Mapping[str, Mapping[str, str]], options: Mapping[str, str]) -> None:
+    """Print one plan for all tables, by task key, and carry it out unless it is a dry run.
+
+    Raises LoadError after the last table if one cannot be adopted; the others are adopted all the same.
+    """
+    problems: list[str] = []
+    loads: list[tuple[LoadSpec, RunContext]] = []
+    asked = AdoptSpec()
+    try:
+        asked = AdoptSpec.from_parameters(options)
+    except SpecError as wrong:
+        problems += wrong.problems
+    for key, parameters in tables.items():
+        run = {"catalogs": parameters.get("catalogs", "{}"), "job_run_id": "", "run_log": "", "task_key": key}
+        try:
+            loads.append((LoadSpec.from_parameters(parameters), RunContext.from_parameters(run)))
+        except SpecError as wrong:
+            problems += [f"{key}: {problem}" if key else problem for problem in wrong.problems]
+    if problems:
+        raise SpecError(problems)
     from pyspark.sql import SparkSession
 
-    from laketasks.adopt import adopt
-    from laketasks.load import loader_of
+    from laketasks.adopt_run import adopt_all
 
-    done = adopt(SparkSession.builder.getOrCreate(), spec, asked, loader_of(spec).keys(spec))
-    for statement in done:
-        print(f"{statement};")
-    said = "dry run, nothing done" if asked.dry_run else "adopted; the next load goes on from its rows"
-    print(f"{spec.target_table}: {said if done else 'has the columns that the loaders keep; nothing to do'}")
+    adopt_all(SparkSession.builder.getOrCreate(), loads, asked, print_line)
+
+
+def print_line(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 def bootstrap_workspace(parameters: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from types import MappingProxyType
 
 from pyspark.errors import PySparkException
@@ -17,10 +18,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType
 
 from laketasks import fact_incremental_merge, fact_overwrite, merge, missing, reconcile, scd1, scd2, watermark
-from laketasks.adopt import refuse_foreign
+from laketasks.adopt import command, refuse_foreign
 from laketasks.change import Change, Load, Loader, Merge, Replace
 from laketasks.change_feed import Feed, is_torn, read_feed
 from laketasks.cluster import cluster, refuse_unknown
+from laketasks.column import IS_DELETED
 from laketasks.commits import TableState, TableVersion, inspect_table, latest_commits
 from laketasks.counts import Counts
 from laketasks.error import ConflictError, GuardError, LoadError, StaleInputError
@@ -35,6 +37,7 @@ from laketasks.past import (
     forgets_order,
     identity_of,
     merged_before,
+    of_this_grain,
     reads_everything,
     refuse_differences,
     refuse_other_sql,
@@ -55,7 +58,7 @@ from laketasks.source import (
 from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant
 from laketasks.sql import instant
 from laketasks.standstill import is_up_to_date, version_left
-from laketasks.stored import ANY, Stored, as_found, check_rows, forget_order, look
+from laketasks.stored import ANY, Stored, as_found, check_rows, fill_is_deleted, forget_order, look
 from laketasks.target import Target, create, evolve, fit, locate
 from laketasks.unknown_member import add_unknown_member
 
@@ -213,7 +216,7 @@ def _look_back(spark: SparkSession, spec: LoadSpec, context: RunContext) -> _Pas
     """Look at the target, the last success and the sources, before anything is read."""
     sql = read_sql(spec)
     target = locate(spark, spec.target_table)
-    refuse_foreign(target, spec)
+    refuse_foreign(target, spec, context)
     last = last_success(spark, context.run_log, spec.target_table) if target.exists else None
     state = inspect_table(spark, spec.target_table, last.target if last else None) if target.exists else TableState()
     known = last.sources if last else {}
@@ -237,7 +240,7 @@ def _plan(
     loader = loader_of(spec)
     keys = loader.keys(spec)
     past = _look_back(spark, spec, context)
-    target, last = past.target, past.last
+    target, last = past.target, of_this_grain(spec, past.target, past.last)
     refuse_other_sql(spec, past.sql)
     _refuse_stale_inputs(spec, context, past)
     refreshed, notes = _refreshed(spec, context)
@@ -249,9 +252,9 @@ def _plan(
     stored = look(target, loader)
     first = anew or not stored.rows
     if not first:
-        check_grain(spec, target, last)
+        check_grain(spec, target, last, partial(command, target, spec, context))
         if loader.merges and not (past.untouched and last and merged_before(last)):
-            check_rows(target, loader, keys, stored)
+            check_rows(target, loader, keys, stored, partial(command, target, spec, context))
 
     def changes() -> Feed:
         since = last if past.untouched and not first else None
@@ -394,13 +397,13 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     refuse_unknown(target, clustered)
     reshapes = isinstance(plan.change.write, Replace) and plan.change.write.reshape
     if not (outcome.counts.writes or reshapes or (plan.anew and plan.stored.rows)):
-        outcome, forgotten = _forget_order(plan, target, outcome)
-        commits += forgotten
+        outcome, more = _complete(plan, target, outcome)
+        commits += more
         notes = (*outcome.notes, *cluster(target, clustered))
         return replace(outcome, notes=notes, target=_version_left(spark, plan, commits))
     merge.write(spark, plan.change, name, target, ANY if plan.anew else as_found(target, plan.stored), outcome.counts)
-    outcome, forgotten = _forget_order(plan, target, outcome)
-    version = _version_left(spark, plan, commits + 1 + forgotten)
+    outcome, more = _complete(plan, target, outcome)
+    version = _version_left(spark, plan, commits + 1 + more)
     if version.version is None:  # somebody else may have written at the same moment
         if not merge.replaced_alone(plan.change, target, outcome.counts):
             return _Again(anew=plan.load.first)
@@ -410,15 +413,22 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     return replace(outcome, notes=notes, target=version)
 
 
-def _forget_order(plan: _Plan, target: Target, outcome: Outcome) -> tuple[Outcome, int]:
-    """Forget the stored order where the load does: the outcome with the rows updated, and the number of commits."""
-    if not plan.load.forget_order:
+def _complete(plan: _Plan, target: Target, outcome: Outcome) -> tuple[Outcome, int]:
+    """Change the rows that the write leaves as they are: the outcome with the rows updated, the number of commits.
+
+    A load that takes another order forgets the stored one. A table that gets is_deleted has it in every row.
+    """
+    flags = IS_DELETED in plan.types and not plan.load.first
+    flags = flags and (plan.target.column(IS_DELETED) is None or plan.stored.unflagged > 0)
+    if not (plan.load.forget_order or flags):
         return outcome, 0
     before = latest_commits(target.spark, target.name)
-    rows = forget_order(target, instant(plan.load.now))
+    rows = forget_order(target, instant(plan.load.now)) if plan.load.forget_order else 0
+    rows += fill_is_deleted(target) if flags else 0
     after = latest_commits(target.spark, target.name)
     counts = replace(outcome.counts, rows_updated=outcome.counts.rows_updated + rows)
-    return replace(outcome, counts=counts), after[0].version - before[0].version if before and after else 1
+    own = plan.load.forget_order + flags
+    return replace(outcome, counts=counts), after[0].version - before[0].version if before and after else own
 
 
 def _version_left(spark: SparkSession, plan: _Plan, own: int) -> TableVersion:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyspark.sql.types import (
@@ -132,19 +132,31 @@ def merged_before(last: LastLoad) -> bool:
     return last.parts.get("pipeline") != "fact_overwrite"
 
 
-def check_grain(spec: LoadSpec, target: Target, last: LastLoad | None) -> None:
+def of_this_grain(spec: LoadSpec, target: Target, last: LastLoad | None) -> LastLoad | None:
+    """Return the last success; none if it was of type 1 and the rows were adopted as versions since."""
+    versioned = spec.execution_pipeline == "scd2"
+    before = last.parts.get("pipeline") if last else None
+    adopted = versioned and _is_history(target) and before is not None and before != "scd2"
+    return None if adopted else last
+
+
+def _is_history(target: Target) -> bool:
+    return all(target.column(name) is not None for name in (VALID_FROM, VALID_TO, IS_CURRENT))
+
+
+def check_grain(spec: LoadSpec, target: Target, last: LastLoad | None, adopt_command: Callable[[], str]) -> None:
     """Raise TargetError for a table whose rows are of another grain: a history for a loader that keeps none, or not."""
     before = last.parts.get("pipeline") if last else None
     ours = target.column(JOB_RUN_ID) is not None
-    history = all(target.column(name) is not None for name in (VALID_FROM, VALID_TO, IS_CURRENT))
+    history = _is_history(target)
     versioned = spec.execution_pipeline == "scd2"
     if not ours or versioned == history or (before is not None and (before == "scd2") == versioned):
         return
     if versioned:
         raise TargetError(
             f"{target.name}: its rows have no versions ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}): "
-            f"{before or 'another loader'} made it. Load the history into a new table, or take the rows over by "
-            "`python -m laketasks adopt` with this task's parameters and --valid_from"
+            f"{before or 'another loader'} made it. Load the history into a new table, or make each row a "
+            f"version with this command (it shows a plan; --dry_run=false carries it out): {adopt_command()}"
         )
     raise TargetError(
         f"{target.name}: it is a history ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}) that scd2 made; "

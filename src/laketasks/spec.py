@@ -347,23 +347,29 @@ class SummarySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptSpec:
-    """How a table that another tool filled becomes one of ours: SQL over its columns, for scd2 only.
+    """How tables that another tool filled become ours: SQL over their columns, the view, and which tables.
 
-    `valid_to` is exclusive, and NULL or a day of the year 9999 where a version is open.
+    `valid_from` and `valid_to` bound a version of an scd2 table; `valid_to` is exclusive, and NULL or a day of the year
+    9999 where a version is open. `sequence` is what a row was loaded with. `view` is the name of a view with the old
+    columns, in which `{table}` is the table's name. `jobs` are ids of jobs whose loads are adopted, `only` task keys.
     """
 
     valid_from: str = ""
     valid_to: str = ""
     is_deleted: str = ""
-    dry_run: bool = False
+    sequence: str = ""
+    view: str = ""
+    jobs: str = ""
+    only: str = ""
+    dry_run: bool = True
 
     def to_parameters(self) -> dict[str, str]:
         return _to_parameters(self)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> AdoptSpec:
-        """Read the spec from named parameters, ignoring names that are not its own; raises SpecError."""
-        return _from_parameters(cls, parameters)
+        """Read the spec from named parameters, ignoring other names and what is empty; raises SpecError."""
+        return _from_parameters(cls, {name: value for name, value in parameters.items() if value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ but made again: the statement that writes asks itself whether the table is still
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
@@ -22,7 +23,7 @@ _WRITTEN = f"unix_micros(max({UPDATED_AT}))"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """All rows, those that count as current, and those that no loader has written.
+    """All rows, those that count as current, those that no loader has written, and those without is_deleted.
 
     `written_at` is the latest _updated_at, in microseconds since the epoch; NULL in a table without rows.
     """
@@ -31,6 +32,7 @@ class Stored:
     current: int = 0
     written_at: int | None = None
     unowned: int = 0
+    unflagged: int = 0
 
 
 def look(target: Target, loader: Loader) -> Stored:
@@ -43,13 +45,16 @@ def look(target: Target, loader: Loader) -> Stored:
         "count(*) AS rows",
         f"{f'count_if({loader.current})' if versioned else 'count(*)'} AS current",
         f"{_WRITTEN if target.column(UPDATED_AT) else 'cast(NULL AS BIGINT)'} AS written_at",
+        f"{f'count_if({IS_DELETED} IS NULL)' if target.column(IS_DELETED) else 'cast(0 AS BIGINT)'} AS unflagged",
         f"{f'count_if({unowned})' if target.column(JOB_RUN_ID) else 'cast(0 AS BIGINT)'} AS unowned",
     )
-    rows, current_rows, written_at, unowned_rows = target.frame().agg(*map(F.expr, sums)).collect()[0]
-    return Stored(rows=rows, current=current_rows, written_at=written_at, unowned=unowned_rows)
+    rows, current_rows, written_at, unflagged, unowned_rows = target.frame().agg(*map(F.expr, sums)).collect()[0]
+    return Stored(rows=rows, current=current_rows, written_at=written_at, unowned=unowned_rows, unflagged=unflagged)
 
 
-def check_rows(target: Target, loader: Loader, keys: tuple[str, ...], stored: Stored) -> None:
+def check_rows(
+    target: Target, loader: Loader, keys: tuple[str, ...], stored: Stored, adopt_command: Callable[[], str]
+) -> None:
     """Raise TargetError for rows that a loader that merges cannot go on from.
 
     Those are rows that no loader has written, and keys with more than one row that counts. A table that is as the last
@@ -60,8 +65,8 @@ def check_rows(target: Target, loader: Loader, keys: tuple[str, ...], stored: St
     if stored.unowned:
         raise TargetError(
             f"{target.name}: {stored.unowned} rows were not written by a loader: their {JOB_RUN_ID} is NULL. Somebody "
-            "inserted them by hand. Delete them, or take them over by `python -m laketasks adopt` with this task's "
-            "parameters"
+            "inserted them by hand. Delete them, or take them over with this command (it shows a plan; --dry_run=false "
+            f"carries it out): {adopt_command()}"
         )
     _refuse_doubled(target, loader, keys)
 
@@ -95,6 +100,12 @@ def stores_other_order(target: Target, column: str) -> bool:
         inserted += f" AND NOT coalesce({IS_DELETED}, false)"
     other = f"{SEQUENCE} IS NOT NULL AND NOT ({SEQUENCE} <=> {quote(own)})"
     return not target.frame().where(f"{inserted} AND {other}").limit(1).isEmpty()
+
+
+def fill_is_deleted(target: Target) -> int:
+    """Set is_deleted to false where it is NULL, as in rows from before the table had it: the number of these rows."""
+    where = f"{IS_DELETED} IS NULL"
+    return int(target.spark.sql(f"UPDATE {target.quoted} SET {IS_DELETED} = false WHERE {where}").collect()[0][0])
 
 
 def forget_order(target: Target, written_at: str) -> int:

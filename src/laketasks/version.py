@@ -12,16 +12,20 @@ from laketasks.spec import LoadSpec
 from laketasks.surrogate import surrogate_columns
 from laketasks.target import Target
 
+VERSION_COLUMNS: dict[str, DataType] = {
+    VALID_FROM: TimestampType(),
+    VALID_TO: TimestampType(),
+    IS_CURRENT: BooleanType(),
+    IS_DELETED: BooleanType(),
+    DELETED_AT: TimestampType(),
+}
+
 
 def system_columns(spec: LoadSpec, source: Source, _target: Target) -> dict[str, DataType]:
     """The columns that the loader adds to the source's."""
     return {
         **surrogate_columns(spec),
-        VALID_FROM: TimestampType(),
-        VALID_TO: TimestampType(),
-        IS_CURRENT: BooleanType(),
-        IS_DELETED: BooleanType(),
-        DELETED_AT: TimestampType(),
+        **VERSION_COLUMNS,
         **AUDIT,
         **source.order_columns,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 import deltalake
 import pytest
 
-from laketasks.sql import quote
 from tests.hostile.night import COLUMNS, DELETE, FILE, KEY, NESTED, SCHEMA, TEXT, Night
 from tests.journeys.project import ROOT, Finished
 
@@ -131,13 +131,15 @@ def test_the_flowchart_holds_no_markup(night: Night) -> None:
     assert not {"<", "`", "'"} & set(said.out.replace("-->", "").replace("-.->", "").replace("==>", ""))
 
 
-def test_the_sql_that_adopts_a_table_is_two_statements(night: Night) -> None:
-    """It is there to be copied; its names are the row's."""
-    (said,) = [line.partition("It runs: ")[2] for line in night.first.out.splitlines() if "It runs: " in line]
-    quoted = quote(KEY)
-    assert said.startswith(f"ALTER TABLE `dev_silver`.`{SCHEMA}`.`foreign` ADD COLUMNS (")
-    assert said.count(quoted) == 2
-    assert re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\\\]|\\\\.)*'", "", said).count(";") == 1
+def test_the_command_that_adopts_a_table_is_one_command(night: Night) -> None:
+    """It is there to be copied into a shell; its names are the row's."""
+    (said,) = re.findall(r"python -m laketasks (adopt .*?)\. In a workspace: ", night.first.out)
+    command, *options = shlex.split(said)
+    assert command == "adopt"
+    given = dict(option.removeprefix("--").split("=", 1) for option in options)
+    assert given["target_table"] == f"dev_silver.{SCHEMA}.foreign"
+    assert json.loads(given["business_key_columns"]) == [KEY]
+    assert all(option.startswith("--") for option in options)
 
 
 def test_durations_hold_no_formula(night: Night, tmp_path: Path) -> None:

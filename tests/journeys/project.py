@@ -77,6 +77,10 @@ class Project:
         engine = ("--engine", "spark", "--target", "local_spark") if self.on_spark else ()
         return self._python("localjobs", "run", file, "--workspace", str(self.workspace), *engine, *more)
 
+    def adopt(self, *more: str, job: str = "main") -> Finished:
+        file = str(self.folder / "resources" / f"{job}.job.yml")
+        return self._python("localjobs", "adopt", file, "--workspace", str(self.workspace), *more)
+
     def record(self) -> dict[str, Any]:
         """The record of the last run."""
         last = max(

@@ -146,10 +146,17 @@ class Warehouse:
 
     def merges(self, after: int = 0) -> list[dict[str, int]]:
         """The rows that each MERGE since a commit says it wrote, of those that say so; DESCRIBE HISTORY's numbers."""
-        logs = sorted((self.target_folder / "_delta_log").glob("*.json"))[after:]
-        told = [json.loads(line).get("commitInfo", {}) for log in logs for line in log.read_text().splitlines()]
-        metrics = [info["operationMetrics"] for info in told if info.get("operation") == "MERGE"]
+        metrics = [info["operationMetrics"] for info in self._commit_infos(after) if info.get("operation") == "MERGE"]
         return [{e: int(m[f"numTargetRows{e[5:].title()}"]) for e in EFFECTS} for m in metrics if _TOLD in m]
+
+    def updated(self, after: int) -> int:
+        """The rows that UPDATEs since a commit say they wrote."""
+        metrics = [i.get("operationMetrics", {}) for i in self._commit_infos(after) if i.get("operation") == "UPDATE"]
+        return sum(int(m.get("numUpdatedRows", m.get("num_updated_rows", 0))) for m in metrics)
+
+    def _commit_infos(self, after: int) -> list[dict[str, Any]]:
+        logs = sorted((self.target_folder / "_delta_log").glob("*.json"))[after:]
+        return [json.loads(line).get("commitInfo", {}) for log in logs for line in log.read_text().splitlines()]
 
     def everything(self) -> list[str]:
         return sorted(map(str, self.table()))
@@ -197,6 +204,7 @@ class Warehouse:
     def _check_metrics(self, log: dict[str, Any], after: int) -> None:
         """Case 126, after every load: the effects are those that the engine tells of its MERGE, where it does."""
         for told in self.merges(after):
+            told["rows_updated"] += self.updated(after)
             assert {effect: log[effect] for effect in EFFECTS} == told
 
 

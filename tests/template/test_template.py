@@ -65,11 +65,11 @@ def test_whatever_is_answered_it_generates_a_right_bundle(given: dict[str, str],
         for file in sorted((project / "resources").iterdir())
         for job in yaml.safe_load(_deployed(file.read_text(encoding="utf-8")))["resources"]["jobs"].values()
     ]
-    assert [job["name"] for job in jobs] == ["bootstrap", "bronze_to_silver"]
-    assert [lint(JobSettings.from_dict(job)) for job in jobs] == [[], []]
+    assert [job["name"] for job in jobs] == ["adopt", "bootstrap", "bronze_to_silver"]
+    assert [lint(JobSettings.from_dict(job)) for job in jobs] == [[], [], []]
     on = "environments" if given["compute"] == "serverless" else "job_clusters"
     assert all(("environments" in job, "job_clusters" in job) == (on == "environments", on != "environments") for job in jobs)  # fmt: skip
-    starts = [field for field in ("schedule", "trigger") if field in jobs[1]]
+    starts = [field for field in ("schedule", "trigger") if field in jobs[2]]
     assert starts == {"nightly": ["schedule"], "on update": ["trigger"], "by hand": []}[given["schedule"]]
     told = read(project / "databricks.yml")["targets"]["prod"]["variables"]["notification_addresses"]
     assert told == [address for address in [given["notification_address"]] if address]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import pyarrow as pa
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import Run, RunResultState
@@ -20,14 +23,26 @@ from example.delta import read_table
 from generator.build import Options, build
 from generator.render import publish
 from generator.split import JobSize
+from laketasks.error import LoadError
+from laketasks.spec import SpecError
+from laketasks.workspace_jobs import loads_of_jobs
+from localjobs.engines import ENGINES
 from tests.generator.loopback import log_in
 from tests.hostile.canaries import found_below
+from tests.journeys.project import row
 from tests.template.instantiate import answers, instantiate
 from tests.workspace.deployer import Deployment, deploy, destroy
 from tests.workspace.project import LAYER, ROOT, ROWS, Project, new_project
 from tests.workspace.server import TOKEN, Workspace, workspace
 
 LOADED = RunResultState.SUCCESS
+_TASK = """\
+import json, sys
+from laketasks.__main__ import main
+from localjobs.engine import prepare_workspace
+prepare_workspace(sys.argv[1], sys.argv[2], [("dev_bronze", "b"), ("dev_silver", "s")])
+sys.exit(main(json.loads(sys.argv[3])))
+"""
 
 
 @dataclass
@@ -158,7 +173,7 @@ def test_a_project_from_the_template_is_deployed_to_dev_and_prod_and_runs(place:
     named = {"service_principal": "0000-1111", "bronze_catalog": "samples", "silver_catalog": "silver"}
     prod = deploy(place.client, project, "prod", named)
     try:
-        assert sorted(dev.jobs) == sorted(prod.jobs) == ["bootstrap", "bronze_to_silver"]
+        assert sorted(dev.jobs) == sorted(prod.jobs) == ["adopt", "bootstrap", "bronze_to_silver"]
         assert not {*dev.jobs.values()} & {*prod.jobs.values()}
         for made, catalog in ((dev, answers()["silver_catalog"]), (prod, "silver")):
             assert set(states(place.run(made, "bronze_to_silver")).values()) == {LOADED}
@@ -179,3 +194,56 @@ def test_nothing_that_was_deployed_or_run_holds_the_token(place: Place) -> None:
     folder = place.there.folder.parent
     assert [*folder.rglob("*.whl")]
     assert found_below(folder, [TOKEN]) == []
+
+
+def test_the_adopt_job_takes_over_the_tables_of_a_deployed_job(place: Place, tmp_path: Path) -> None:
+    """The task as the service would start it: the id of the job is filled in, the loads are asked of the workspace."""
+    file = place.project.folder / "resources" / "adopt.job.yml"
+    shutil.copy(ROOT / "resources" / "adopt.job.yml", file)
+    lake = place.there.lake
+    deltalake.write_deltalake(str(lake / "dev_bronze" / "b" / "town"), pa.table({"id": [1], "name": ["Ulm"]}))
+    deltalake.write_deltalake(str(lake / "dev_silver" / "s" / "town"), pa.table({"id": [1], "name": ["Ulm"]}))
+    place.project.write_rows({**ROWS, "town": row("town", 1, "scd1", layer=LAYER, business_key_columns=["id"])})
+    made = deploy(place.client, place.project.folder, "dev")
+    try:
+        (task,) = place.settings(made, "adopt")["tasks"]
+        given = task["python_wheel_task"]["named_parameters"]
+        assert {name: str(value) for name, value in given.items()} == {"jobs": str(made.jobs[LAYER])}
+        with ENGINES["sail"](["dev_bronze", "dev_silver"], lake, tmp_path / "sail.log") as engine:
+            asked = ["adopt", f"--jobs={given['jobs']}", "--only=", "--dry_run=false"]
+            task = [sys.executable, "-c", _TASK, engine.remote, str(lake), json.dumps(asked)]
+            environment = {**os.environ, "SPARK_REMOTE": engine.remote, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+            done = subprocess.run(task, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "4 tables: 1 to adopt (1 rows), 3 with nothing to do, 0 unfit" in done.stdout
+        (adopted,) = place.project.rows("town")
+        assert (adopted["name"], adopted["_job_run_id"]) == ("Ulm", "adopted")
+    finally:
+        destroy(place.client, made)
+        file.unlink()
+        place.project.write_rows(ROWS)
+
+
+def test_the_loads_of_a_job_of_many_tasks_and_of_its_child_are_found(place: Place) -> None:
+    def load(key: str) -> dict[str, Any]:
+        wheel = {"package_name": "laketasks", "entry_point": "load", "named_parameters": {"task_key": key}}
+        return {"task_key": key, "python_wheel_task": wheel}
+
+    def create(*tasks: dict[str, Any]) -> int:
+        body = {"name": "many", "tasks": list(tasks)}
+        answer: Any = place.client.api_client.do("POST", "/api/2.2/jobs/create", body=body)
+        return int(answer["job_id"])
+
+    below = create(load("below"))
+    many = create(*(load(f"t{n}") for n in range(250)), {"task_key": "child", "run_job_task": {"job_id": below}})
+    try:
+        found = loads_of_jobs([str(many)])
+        assert list(found) == [*(f"t{n}" for n in range(250)), "below"]
+        assert list(loads_of_jobs([str(many)], "t7,below")) == ["t7", "below"]
+        with pytest.raises(SpecError, match="there is no load belwo; did you mean below"):
+            loads_of_jobs([str(many)], "belwo")
+        with pytest.raises(LoadError, match="job 77 cannot be read"):
+            loads_of_jobs(["77"])
+    finally:
+        for job in (below, many):
+            place.client.jobs.delete(job)

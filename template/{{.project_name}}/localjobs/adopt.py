@@ -1,0 +1,1 @@
+../../../localjobs/adopt.py

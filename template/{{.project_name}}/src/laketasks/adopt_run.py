@@ -1,0 +1,1 @@
+../../../../src/laketasks/adopt_run.py

@@ -1,0 +1,1 @@
+../../../../src/laketasks/workspace_jobs.py
