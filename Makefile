@@ -4,7 +4,7 @@ JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 SPARK_TESTS := tests
 
-.PHONY: demo run test test-spark test-apis test-cli oracles crashes kills mutations lint template bench bench-generator bench-loaders clean
+.PHONY: demo run test test-spark test-apis test-cli oracles crashes adoption kills mutations lint template bench bench-generator bench-loaders clean
 
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
@@ -25,6 +25,8 @@ crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.
 	@$(RUN) -m pytest -s -m crash tests/crashes
 truth: .venv/test.stamp    ## five runs of localjobs beside what `monitor simulate` foretold of them (docs/simulate.md)
 	@$(RUN) -m pytest -s -m truth tests/monitor
+adoption: .venv/test.stamp  ## adopt the 135 tables of a driver notebook in one command, load two nights
+	@$(RUN) -m pytest -s --driver-tables 135 tests/journeys/test_adoption.py
 kills: .venv/test.stamp    ## kill 50 local runs at any moment; repair them, or run again (docs/running.md)
 	@$(RUN) -m pytest -s -m kill tests/localjobs
 mutations: .venv/test.stamp  ## 5,000 files of metadata with mistakes: no trace, no file, no problem lost

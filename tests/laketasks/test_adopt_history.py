@@ -415,3 +415,20 @@ def test_one_column_marks_the_current_version() -> None:
 
 def adopt(warehouse: Warehouse, pipeline: str = "scd2", **asked: str) -> None:
     adopt_table({**warehouse.parameters(pipeline, sequence_by="seq"), "dry_run": "false", **asked})
+
+
+def test_the_view_is_made_with_the_adoption(warehouse: Warehouse) -> None:
+    columns = f"{ID}, start_date timestamp, end_date timestamp, is_current boolean"
+    foreign(warehouse, columns, (1, "a", T(1), T(2), False), (1, "b", T(2), None, True))
+    warehouse.source(f"{ID}, seq timestamp", (1, "c", T(5)))
+    with pytest.raises(TargetError, match="expected a name other than the table's"):
+        adopt(warehouse, view="{table}")
+    adopt(warehouse, view="{table}_before")
+    warehouse.load("scd2", sequence_by="seq")
+    columns = "a, unix_micros(start_date), unix_micros(end_date), is_current"
+    rows = warehouse.spark.sql(f"SELECT {columns} FROM {warehouse.target}_before ORDER BY a").collect()
+    assert [tuple(row) for row in rows] == [
+        ("a", micros(T(1)), micros(T(2)), False),
+        ("b", micros(T(2)), micros(T(5)), False),
+        ("c", micros(T(5)), None, True),
+    ]

@@ -211,7 +211,8 @@ def test_the_adopt_job_takes_over_the_tables_of_a_deployed_job(place: Place, tmp
         assert {name: str(value) for name, value in given.items()} == {"jobs": str(made.jobs[LAYER])}
         with ENGINES["sail"](["dev_bronze", "dev_silver"], lake, tmp_path / "sail.log") as engine:
             asked = ["adopt", f"--jobs={given['jobs']}", "--only=", "--dry_run=false"]
-            task = [sys.executable, "-c", _TASK, engine.remote, str(lake), json.dumps(asked)]
+            (tmp_path / "task.py").write_text(_TASK, encoding="utf-8")
+            task = [sys.executable, str(tmp_path / "task.py"), engine.remote, str(lake), json.dumps(asked)]
             environment = {**os.environ, "SPARK_REMOTE": engine.remote, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
             done = subprocess.run(task, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
