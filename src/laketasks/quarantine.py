@@ -33,11 +33,11 @@ RELEASED_AT = "_released_at"
 RELEASED_AS = "_released_as"
 FROM_SOURCE, FROM_QUARANTINE, SUPERSEDED = "source", "quarantine", "superseded"
 WAITS = f"{RELEASED_AT} IS NULL"
-_AT = "_quarantined_at"
+SET_ASIDE_AT = "_quarantined_at"
 _RELEASED_RUN_ID = "_released_run_id"
 _OWN: dict[str, DataType] = {
     RULES: StringType(),
-    _AT: TimestampType(),
+    SET_ASIDE_AT: TimestampType(),
     JOB_RUN_ID: StringType(),
     HASH: StringType(),
     RELEASED_AT: TimestampType(),
@@ -60,7 +60,7 @@ class Waiting:
 def quarantine_of(spark: SparkSession, table: str) -> Target:
     """Return the quarantine table of a target; raises TargetError for a table of that name that is something else."""
     target = locate(spark, table + SUFFIX)
-    lacking = [name for name in (RULES, _AT, HASH) if target.column(name) is None]
+    lacking = [name for name in (RULES, SET_ASIDE_AT, HASH) if target.column(name) is None]
     if target.exists and lacking:
         raise TargetError(
             f"{target.name} is not a quarantine table: it has no column {', '.join(lacking)}. Rows that {table} does "
@@ -83,7 +83,7 @@ def set_aside(
     types = fit(target, columns, "add_columns")
     target = evolve(create(target, types, f"Rows that {spec.target_table} did not take"), types)
     made = {
-        _AT: "current_timestamp()",
+        SET_ASIDE_AT: "current_timestamp()",
         JOB_RUN_ID: text(job_run_id),
         HASH: row_hash(identity),
         RELEASED_AT: "cast(NULL AS TIMESTAMP)",
@@ -157,7 +157,7 @@ def waiting_by_table(spark: SparkSession, tables: Iterable[str]) -> list[Waiting
         waiting_rows(own).selectExpr(
             f"{text(own.name.removesuffix(SUFFIX))} AS table",
             f"explode(split(concat_ws(', ', '', {RULES}), ', ')) AS rule",  # '' stands for the row itself
-            f"unix_micros({_AT}) AS at",
+            f"unix_micros({SET_ASIDE_AT}) AS at",
         )
         for own in found
         if own.column(HASH) is not None
@@ -211,7 +211,7 @@ def tables_of(spark: SparkSession, schema: str) -> list[str]:
 
 def samples(spark: SparkSession, table: str, most: int) -> list[str]:
     """Return the oldest waiting rows of a target as JSON, without the columns that say when and why."""
-    rows = waiting_rows(locate(spark, table + SUFFIX)).orderBy(_AT, HASH).limit(most)
+    rows = waiting_rows(locate(spark, table + SUFFIX)).orderBy(SET_ASIDE_AT, HASH).limit(most)
     kept = [name for name in rows.columns if name.lower() not in _OWN]
     return [row["row"] for row in rows.selectExpr(f"to_json(struct({listed(kept)})) AS row").collect()]
 

@@ -34,6 +34,7 @@ from laketasks.quarantine import (
     FROM_SOURCE,
     HASH,
     RELEASED_AS,
+    SET_ASIDE_AT,
     SUPERSEDED,
     as_source_rows,
     mark_released,
@@ -52,6 +53,7 @@ _PASSES = "_laketasks_passes"
 _ORDER = "_laketasks_order"
 _VALUES = "_laketasks_values"  # the hash of the row, where nothing orders the rows of a key
 _ROUND = "_laketasks_round"
+_AT = "_laketasks_set_aside_at"
 _UNORDERED, _GONE = "unordered", "gone"  # verdicts of rows that meet the rules and are not settled
 _REASONS: Mapping[str | None, str] = MappingProxyType(
     {
@@ -167,7 +169,7 @@ def _judged(spark: SparkSession, spec: LoadSpec, context: RunContext, table: Tar
     select = statement(spec, context, sql) if sql else ""
     raw = with_released(spark, open_source(spark, _as_table(spec), commits, select, _no_feed), spec, keys)
     waiting = waiting_rows(table).dropDuplicates([HASH])
-    rows = _with_order(raw, as_source_rows(waiting, raw.types, HASH), spec, keys)
+    rows = _with_order(raw, as_source_rows(waiting, raw.types, HASH, f"{SET_ASIDE_AT} AS {_AT}"), spec, keys)
     judge = _judge_whole if _reads_whole(spec) else _judge_changes if _has_many(spec) else _judge_states
     verdicts = judge(raw, rows, spec, keys, locate(spark, spec.target_table))
     with staged(spark, verdicts, table.name) as name:
@@ -287,11 +289,15 @@ def _judge_states(raw: RawSource, rows: DataFrame, spec: LoadSpec, keys: tuple[s
     )
     judged = joined.selectExpr("s.*", f"{verdict} AS {RELEASED_AS}")
     group = f"PARTITION BY {listed(named)}, {RELEASED_AS}"
+    # A row that was corrected in place keeps its sequence: of several the one that was set aside last counts.
+    last = f"row_number() OVER ({group}, {_ORDER} ORDER BY {_AT} DESC, {HASH}) > 1"
+    older = f"{RELEASED_AS} = '{FROM_QUARANTINE}' AND {_ORDER} IS NOT NULL AND {last}"
     doubtful = f"{RELEASED_AS} = '{FROM_QUARANTINE}' AND {_ORDER} IS NULL AND count(*) OVER ({group}) > 1"
     ordered = [on(_ORDER, name) for name in raw.sequence_by] if len(raw.sequence_by) > 1 else [_ORDER]
+    verdict = f"CASE WHEN {doubtful} THEN '{_UNORDERED}' WHEN {older} THEN '{SUPERSEDED}' ELSE {RELEASED_AS} END"
     return judged.selectExpr(
         *(quote(name) for name in judged.columns if name != RELEASED_AS),
-        f"IF({doubtful}, '{_UNORDERED}', {RELEASED_AS}) AS {RELEASED_AS}",
+        f"{verdict} AS {RELEASED_AS}",
         f"dense_rank() OVER ({group} ORDER BY {', '.join(ordered)}) AS {_ROUND}",
     )
 
