@@ -4,14 +4,14 @@ JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 SPARK_TESTS := tests
 
-.PHONY: demo run test test-spark test-apis test-cli oracles crashes adoption kills mutations lint template bench bench-generator bench-loaders clean
+.PHONY: demo run test test-spark test-apis test-cli oracles crashes adoption kills mutations words lint template bench bench-generator bench-loaders clean
 
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
 test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, of its versions, by the CLI, the oracles, and what kills, sleeps or mutates for minutes
-	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth"
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth and not words"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
 APIS := .venv-apis/spark-3-5.stamp .venv-apis/spark-4-0.stamp .venv-apis/spark-4-3.stamp
@@ -23,6 +23,8 @@ oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders
 	@.venv-oracles/bin/python -m pytest -m oracle tests/oracles
 crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.md)
 	@$(RUN) -m pytest -s -m crash tests/crashes
+words: .venv/test.stamp    ## every pair of words of cdc_source_config does something on every loader, or is refused
+	@$(RUN) -m pytest -n auto --maxprocesses 4 -m words tests/words
 truth: .venv/test.stamp    ## five runs of localjobs beside what `monitor simulate` foretold of them (docs/simulate.md)
 	@$(RUN) -m pytest -s -m truth tests/monitor
 adoption: .venv/test.stamp  ## adopt the 135 tables of a driver notebook in one command, load two nights

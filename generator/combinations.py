@@ -37,6 +37,7 @@ ONLY_FOR = {
     "first_version_from": ("scd2",),
     "unknown_member": DIMENSIONS,
     "insert_only": ("fact_incremental_merge",),
+    "ignore_null_updates": (*DIMENSIONS, "fact_incremental_merge"),
     "replace_where": ("fact_overwrite",),
 }
 EITHER = (
