@@ -64,7 +64,7 @@ WORDS: dict[str, Word] = {
     "cluster_by": Word(value=["n"]),
     "unknown_member": Word(value=True),
 }
-assert WORDS.keys() == {f for f in CdcSourceConfig.__dataclass_fields__}
+assert WORDS.keys() == set(CdcSourceConfig.__dataclass_fields__)
 
 
 def refusal(pipeline: str, load_type: str, config: dict[str, Any]) -> str:
@@ -101,9 +101,7 @@ def outcome(warehouse: Warehouse, pipeline: str, load_type: str, keys: Iterable[
     parsed, _ = parse_config(config)
     for night, rows in enumerate(nights_of(keys)):
         extra = night > 0 and any(WORDS[key].extra_column for key in keys)
-        house.source(
-            COLUMNS + (", x string" if extra else ""), *(tuple([*r, "x"]) if extra else r for r in rows), name=source
-        )
+        house.source(COLUMNS + (", x string" if extra else ""), *((*r, "x") if extra else r for r in rows), name=source)
         spec = LoadSpec(
             execution_pipeline=pipeline,
             target_table=house.target,
