@@ -1,4 +1,4 @@
-"""Removal of secrets from a text: one list of their forms, for the wheel and the tools. Standard library only."""
+"""Removal of secrets from a text: the one list of their forms, for wheel and tools. Standard library only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIGN = r"""\\*["']?\s*(?::|=>?)\s*\\*["']?"""
 _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (
         ("://",),
-        re.compile(r"""(?<=://)[^\s/'"<>]{0,300}@|(?<=://)[^\s/@:'"<>]{1,100}:(?!\d+(?:/|$))[^\s@'"<>]{1,300}@"""),
+        re.compile(r"""(?<=://)[^\s/@:'"<>]{0,100}:(?!\d+(?:/|$))[^\s'"<>]{1,300}@|(?<=://)[^\s/'"<>]{0,300}@"""),
     ),
     (("bearer",), re.compile(r"(?i)\bbearer\s+[\w.~+/=-]{8,}")),
     (("basic",), re.compile(r"(?i)\bbasic\s+(?!auth|access|credential|login|password)[\w.~+/=-]{8,}")),
