@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from laketasks.counts import LABELS
 from monitor.html import as_json, filled
 from monitor.report import Report
 from monitor.run import Run
-from monitor.run_log import COUNTS
 from monitor.table import TableReport
-from monitor.terminal import SHORT, first_screen, held_up, path_about
+from monitor.terminal import first_screen, held_up, path_about
 from monitor.text import duration
 
 _ERRORS = 800_000  # bytes of all errors together
@@ -76,7 +76,7 @@ def _document(report: Report) -> dict[str, object]:
         ],
         "path": [[place[s.task_key], s.start - run.start, s.end - run.start] for s in report.path],
         "path_about": path_about(report),
-        "heads": {name: SHORT.get(name, name) for name in COUNTS},
+        "heads": LABELS,
         "sets": [[place[key] for key in keys] for keys in sets],
         "errors": _shortened([*errors]),
         "tasks": [_task(task, run, sets, errors) for task in report.tasks],
@@ -105,7 +105,7 @@ def _task(
         "set": sets[task.depends_on],
         "pipeline": task.pipeline,
         "target": task.target,
-        "counts": {name: task.counts.get(name, 0) for name in COUNTS} if task.counts else {},
+        "counts": {name: task.counts.get(name, 0) for name in LABELS} if task.counts else {},
         "watermark": " to ".join(mark for mark in (task.watermark_from, task.watermark_to) if mark),
         "usual": task.usual,
         "error": errors[task.error] if task.error else None,

@@ -7,24 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from laketasks.counts import LABELS
 from monitor.run import Run
 
-COUNTS = (
-    "read",
-    "new",
-    "changed",
-    "deleted",
-    "unchanged",
-    "duplicates",
-    "stale",
-    "ignored",
-    "dropped",
-    "quarantined",
-    "rows_inserted",
-    "rows_updated",
-    "rows_deleted",
-    "keys_missing",
-)
+COUNTS = tuple(LABELS)
 KEPT = 10  # successes of each table, the newest; what "usually" is made of
 _PLAIN = ("job_run_id", "task_key", "target", "execution_pipeline", "status", "attempt", *COUNTS)
 _OTHERS = ("watermark_from", "watermark_to", "row_hash", "error_class", "wheel_version")

@@ -8,23 +8,14 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from laketasks.counts import LABELS
 from monitor.failure import Failure
 from monitor.graph import Step
 from monitor.lines import Whole, clean, heading, line, paged, print_parts
 from monitor.report import Report
-from monitor.run_log import COUNTS
 from monitor.table import TableReport
 from monitor.text import duration, listed, plural
 
-SHORT = {  # the counts as the run's summary heads them
-    "unchanged": "same",
-    "duplicates": "dupl.",
-    "quarantined": "quar.",
-    "rows_inserted": "+rows",
-    "rows_updated": "~rows",
-    "rows_deleted": "-rows",
-    "keys_missing": "missing",
-}
 _BAD = "bold red"
 _COLOURS = {"failed": _BAD, "skipped": "yellow", "running": "cyan", "waiting": "bright_black", "succeeded": "green"}
 _EXPENDABLE = (
@@ -163,8 +154,8 @@ Columns = dict[str, list[str]]
 def _columns(tables: Sequence[TableReport]) -> Columns:
     """The cells by heading; a count that is nowhere is left out."""
     counts = {
-        SHORT.get(name, name): [_cell(t.counts, name) for t in tables]
-        for name in COUNTS
+        LABELS[name]: [_cell(t.counts, name) for t in tables]
+        for name in LABELS
         if name == "read" or any(t.counts and t.counts.get(name) for t in tables)
     }
     usual = {"usual": ["" if t.usual is None else f"{t.usual:.1f}" for t in tables]}

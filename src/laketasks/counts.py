@@ -9,6 +9,23 @@ from dataclasses import asdict, dataclass
 SUCCESS, FAILED, DRY_RUN, RELEASED = "SUCCESS", "FAILED", "DRY_RUN", "RELEASED"
 FATES = ("new", "changed", "deleted", "unchanged", "duplicates", "stale", "ignored", "dropped", "quarantined")
 EFFECTS = ("rows_inserted", "rows_updated", "rows_deleted", "keys_missing")
+# Every count, in the order in which it is shown, with the heading of its column.
+LABELS = {
+    "read": "read",
+    "new": "new",
+    "changed": "changed",
+    "deleted": "deleted",
+    "unchanged": "same",
+    "duplicates": "dupl.",
+    "stale": "stale",
+    "ignored": "ignored",
+    "dropped": "dropped",
+    "quarantined": "quar.",
+    "keys_missing": "missing",
+    "rows_inserted": "+rows",
+    "rows_updated": "~rows",
+    "rows_deleted": "-rows",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
