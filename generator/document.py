@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -15,9 +16,14 @@ from generator.plan import Child, Dependency, Gate, Load, Plan, Summary, Task
 from generator.runner_rules import COMPUTE_FIELDS
 from generator.settings import ENVIRONMENT, SERVERLESS, TASK_DEFAULTS, LayerSettings, Settings
 from generator.watched import watches
+from laketasks.known_tasks import PARAMETER as TASK_KEYS
+from laketasks.known_tasks import list_tasks
 from laketasks.spec import JOB_PARAMETERS, LoadSpec, RunContext, SummarySpec
 
 ENVIRONMENT_VERSION = "4"
+MAX_PARAMETER_BYTES = 10_000  # of a task's parameters, the job's among them
+_MOST_KEYS = 6_000
+_FOR_VALUES = 500  # what a person gives a run: full_refresh and the like
 JOB_RUN_ID = "{{job.run_id}}"
 # One run is one run over all its jobs: a child gets these from its parent. Started by itself it is a run of its own.
 _OF_THE_RUN = {"job_run_id": JOB_RUN_ID, "job_start_time": "{{job.start_time.iso_datetime}}"}
@@ -80,7 +86,24 @@ def make_document(
     writer = _Writer(settings, layer, bundle, frozenset(task_types(types)), parameters, inputs)
     shared: dict[int, list[Fields]] = {}
     tasks = [writer.task(task, shared) for task in plan.tasks]
+    job["parameters"] = [*job["parameters"][:-1], _task_keys(plan, tasks)]
     return Document(plan=plan, job={**_with_used_clusters(job, tasks), "tasks": tasks})
+
+
+def _task_keys(plan: Plan, tasks: Sequence[Fields]) -> Fields:
+    """The job parameter that tells every load, and the summary, which tasks the job has; it fits beside their own."""
+    keys = sorted(task.task_key for task in plan.loads)
+    own = max((_bytes(body["named_parameters"]) for body in _wheel_bodies(tasks)), default=0)
+    return {"name": TASK_KEYS, "default": list_tasks(keys, min(_MOST_KEYS, MAX_PARAMETER_BYTES - own - _FOR_VALUES))}
+
+
+def _wheel_bodies(tasks: Sequence[Fields]) -> Iterator[Fields]:
+    bodies = (task.get("python_wheel_task", {}) for task in tasks)
+    return (body for body in bodies if "named_parameters" in body)
+
+
+def _bytes(parameters: object) -> int:
+    return len(json.dumps(parameters, ensure_ascii=False).encode())
 
 
 def load_spec(entry: Entry, settings: Settings, bundle: Bundle, inputs: LoadInputs | None = None) -> LoadSpec:
@@ -115,6 +138,7 @@ def _job(plan: Plan, settings: LayerSettings, bundle: Bundle, watched: Sequence[
         given = {field: value for field, value in given.items() if field not in _NOT_OF_A_CHILD}
         given["name"] = f"{given.get('name', plan.layer)}__{plan.part}"
         job["parameters"] += [{"name": name, "default": value} for name, value in _OF_THE_RUN.items()]
+    job["parameters"].append({"name": TASK_KEYS, "default": ""})
     environments = list(given.pop("environments", None) or [])
     if settings.compute == SERVERLESS and not any(e.get("environment_key") == ENVIRONMENT for e in environments):
         spec = {"environment_version": ENVIRONMENT_VERSION, "dependencies": [bundle.wheel]}

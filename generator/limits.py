@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
 from generator.context import Context
-from generator.document import Document, Fields
+from generator.document import MAX_PARAMETER_BYTES, Document, Fields
 from generator.jobs_api import Types, unknown_fields
 from generator.plan import Load
 from generator.problem import Problem
@@ -17,7 +17,6 @@ from generator.runner_rules import COMPUTE_FIELDS
 from generator.settings import ENVIRONMENT, texts
 from laketasks.spec import did_you_mean
 
-MAX_PARAMETER_BYTES = 10_000
 _OF_TASK = re.compile(r"\{\{\s*tasks\.([\w-]+)\.")
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from laketasks.spec import did_you_mean
+from laketasks.known_tasks import unknown_among
+from laketasks.spec import JOB_PARAMETERS, did_you_mean
 from localjobs.bundle import JOB_FILE, Bundle, read_bundle
 from localjobs.children import all_tasks, holders, read_file, with_children
 from localjobs.delta_tables import delta_imports
@@ -21,7 +22,7 @@ from localjobs.engine import Engine, Renewable, found_schemas, plain_path, sweep
 from localjobs.engines import ENGINES, ONLY_CATALOG
 from localjobs.estimate import earlier, estimate
 from localjobs.graph import select
-from localjobs.job import EachTask, Job, WheelTask
+from localjobs.job import ConditionTask, EachTask, Job, JobTask, Task, WheelTask
 from localjobs.problem import ProblemsError, UsageError
 from localjobs.processes import Processes, fork_server
 from localjobs.progress import Lines, Picture, Progress
@@ -30,7 +31,7 @@ from localjobs.references import RunValues, with_parameters
 from localjobs.repair import Past, past_of, read_record
 from localjobs.report import report
 from localjobs.run import Run, count_tasks
-from localjobs.tables import Names, names_of, shared_schemas, wrong_parameters
+from localjobs.tables import Names, loads_table, names_of, shared_schemas, summarizes, wrong_parameters
 from localjobs.terminal import clean
 from localjobs.workspace import locked, new_run_folder
 
@@ -115,7 +116,8 @@ def _plan(request: Request, begin: datetime) -> _Plan:
     values = RunValues(run_id=0, job_id=job.id, job_name=job.name, start=begin, parameters=job.parameters)
     tasks, problems = all_tasks(job, values)
     names, more = names_of(tasks)
-    more += wrong_parameters(tasks, with_parameters(job, values)[0].parameters)
+    parameters = with_parameters(job, values)[0].parameters
+    more += [*wrong_parameters(tasks, parameters), *_unknown_tasks(request, tasks, parameters)]
     more += delta_imports(tasks)
     clashes = [] if problems or more else _clashes(request, values)
     if problems or more or clashes:
@@ -123,6 +125,19 @@ def _plan(request: Request, begin: datetime) -> _Plan:
     bodies = [task.body.task.body if isinstance(task.body, EachTask) else task.body for task in tasks]
     entry_points = {(body.package_name, body.entry_point) for body in bodies if isinstance(body, WheelTask)}
     return _Plan(job=job, defaults=defaults, values=values, names=names, entry_points=tuple(sorted(entry_points)))
+
+
+def _unknown_tasks(request: Request, tasks: Sequence[Task], parameters: Mapping[str, str]) -> list[str]:
+    """Job parameters that name what is no table's task of the job and of those that it runs, whatever --only is."""
+    given = {name: value for name, value in parameters.items() if name in JOB_PARAMETERS and value}
+    if not given or not any(loads_table(task) for task in tasks):
+        return []
+    bundle = _bundle(request)
+    job = with_children(read_file(request.job_file, bundle), request.job_file, bundle)
+    below = [task for _, child in holders(job) for task in child.tasks]
+    keys = {task.task_key for task in (*job.tasks, *below) if not isinstance(task.body, ConditionTask | JobTask)}
+    summaries = {task.task_key for task in (*job.tasks, *below) if summarizes(task)}
+    return [f"--params {problem}" for problem in unknown_among(given, sorted(keys - summaries))]
 
 
 def _carry_out(request: Request, plan: _Plan, folder: Path, values: RunValues, past: Past | None = None) -> int:

@@ -37,8 +37,18 @@ def names_of(tasks: Iterable[Task]) -> tuple[Names, list[str]]:
 
 def wrong_parameters(tasks: Iterable[Task], parameters: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the job parameters that every load of the job reads."""
-    loads = any(entry_point == "load" for _, entry_point, _ in _calls(tasks))
+    loads = any(map(loads_table, tasks))
     return [f"--params {problem}" for problem in job_parameter_problems(parameters)] if loads else []
+
+
+def loads_table(task: Task) -> bool:
+    """Return true for a task of the wheel that loads a table."""
+    return any(entry_point == "load" for _, entry_point, _ in _calls([task]))
+
+
+def summarizes(task: Task) -> bool:
+    """Return true for the task that prints the run's summary."""
+    return any(entry_point == "summarize" for _, entry_point, _ in _calls([task]))
 
 
 def shared_schemas(tasks: Iterable[Task]) -> list[str]:

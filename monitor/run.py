@@ -7,22 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from laketasks.known_tasks import PARAMETER as TASK_KEYS
+from laketasks.run_state import SKIPPED, SUCCEEDED, attempt_order, read_state
 from laketasks.spec import JOB_PARAMETERS
 
 Fate = Literal["failed", "running", "waiting", "skipped", "succeeded"]
 Kind = Literal["table", "gate", "summary"]
 
-_SUCCEEDED = ("SUCCESS", "SUCCESS_WITH_FAILURES")
-_SKIPPED = ("UPSTREAM_FAILED", "UPSTREAM_CANCELED", "EXCLUDED", "DISABLED")
 _RUNNING = ("RUNNING", "TERMINATING")
-_ENDED = ("TERMINATED", "SKIPPED", "INTERNAL_ERROR")
 _SUMMARY = "run_summary"
 _DEPLOYED_BY = re.compile(r"^\[dev [^\]]*\] ")
-_CODES = {  # what `status` calls what `state` has another word for
-    "USER_CANCELED": "CANCELED",
-    "MAX_CONCURRENT_RUNS_EXCEEDED": "MAXIMUM_CONCURRENT_RUNS_REACHED",
-    "MAX_JOB_QUEUE_SIZE_EXCEEDED": "MAXIMUM_CONCURRENT_RUNS_REACHED",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +29,9 @@ class State:
     @property
     def fate(self) -> Fate:
         """What the word comes to; a result that nobody foresaw counts as a failure."""
-        if self.word in _SUCCEEDED:
+        if self.word in SUCCEEDED:
             return "succeeded"
-        if self.word in _SKIPPED:
+        if self.word in SKIPPED:
             return "skipped"
         if self.word in _RUNNING:
             return "running"
@@ -168,9 +162,7 @@ def _tasks(listed: Sequence[Mapping[str, Any]]) -> tuple[Task, ...]:
 
 
 def _task(key: str, elements: list[Mapping[str, Any]], known: Iterable[str]) -> Task:
-    ordered = sorted(
-        elements, key=lambda e: (_number(e, "attempt_number"), _number(e, "start_time"), _number(e, "run_id"))
-    )
+    ordered = sorted(elements, key=attempt_order)
     last = ordered[-1]
     body = next((name for name in last if name.endswith("_task") and isinstance(last[name], Mapping)), "")
     told = last.get(body) or {}
@@ -212,19 +204,14 @@ def _attempt(element: Mapping[str, Any]) -> Attempt:
 
 
 def _state(element: Mapping[str, Any]) -> State:
-    """Of `state`, or where it is missing of `status`, which takes its place in version 2.2 of the API."""
-    state, status = element.get("state") or {}, element.get("status") or {}
-    details = status.get("termination_details") or {}
-    life, code = state.get("life_cycle_state") or status.get("state") or "", details.get("code") or ""
-    result = state.get("result_state") or ("" if state else _CODES.get(code, code))
-    message = str(state.get("state_message") or details.get("message") or "").strip()
-    ended = life in _ENDED or not life
-    return State(word=str((result or life or "UNKNOWN") if ended else life), message=message)
+    word, message = read_state(element)
+    return State(word=word, message=message)
 
 
 def _parameters(document: Mapping[str, Any]) -> dict[str, str]:
     """The job parameters that have another value than their default, ours first."""
     given = {str(p.get("name")): (p.get("value"), p.get("default")) for p in _list(document, "job_parameters")}
+    given.pop(TASK_KEYS, None)  # of a child job it is the parent's
     changed = {n: str(value) for n, (value, default) in given.items() if value is not None and value != default}
     first = [name for name in JOB_PARAMETERS if name in changed]
     return {name: changed[name] for name in (*first, *(n for n in changed if n not in first))}

@@ -11,14 +11,17 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.counts import DRY_RUN, FAILED, RELEASED, SUCCESS
-from laketasks.error import LoadError
+from laketasks.error import LoadError, NotLoggedError
+from laketasks.known_tasks import unknown_tasks
 from laketasks.redact import redact
+from laketasks.run_record import Ask, child_run, read_error, read_run
 from laketasks.spec import (
     AdoptSpec,
     BootstrapSpec,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from laketasks.load import Outcome
 
 RUN_RECORD = "LAKETASKS_RUN_RECORD"
+_ASKED_ERRORS = 20
 _Second = TypeVar("_Second", RunContext, AdoptSpec)
 
 
@@ -81,7 +85,7 @@ def named_parameters(arguments: Sequence[str]) -> dict[str, str]:
 
 def load_table(parameters: Mapping[str, str]) -> None:
     """One attempt of one load: run it, append its row to the run log, and raise what it raised."""
-    spec, context = _both(LoadSpec.from_parameters, RunContext.from_parameters, parameters)
+    spec, context = _both(LoadSpec.from_parameters, RunContext.from_parameters, parameters, unknown_tasks(parameters))
     from pyspark.sql import SparkSession
 
     from laketasks.load import run_load
@@ -100,8 +104,12 @@ def load_table(parameters: Mapping[str, str]) -> None:
         _log(spark, spec, context, started, None, None)
         lines = [f"{spec.target_table}: not judged, as it reads {', '.join(unmade)}, which this run would make first"]
     else:
-        _log(spark, spec, context, started, outcome, None)
         lines = _report(spec, context, outcome)
+        try:
+            _log(spark, spec, context, started, outcome, None)
+        except Exception as error:
+            print("\n".join(lines), flush=True)
+            raise NotLoggedError(_unlogged(spec, context, outcome, error)) from error
     for line in lines:
         print(line, flush=True)
 
@@ -190,16 +198,28 @@ def summarize_run(parameters: Mapping[str, str]) -> None:
     spec = SummarySpec.from_parameters(parameters)
     from pyspark.sql import SparkSession
 
-    from laketasks.run_log import rows_of_run
-
     spark = SparkSession.builder.getOrCreate()
     states, problem = _states(spec)
-    rows = rows_of_run(spark, spec.run_log, spec.job_run_id)
-    summary = summary_of(spec, states, rows, states_error=problem)
-    print(summary.text, flush=True)
+    rows, log_problem = _rows(spark, spec)
+    if states is not None and RUN_RECORD not in os.environ:
+        states = _with_errors(states, rows)
+    summary = summary_of(spec, states, rows, states_error=problem, log_error=log_problem, chosen=_chosen())
+    print(redact(summary.text), flush=True)
     _look_after(spark, spec, {str(row["target"]) for row in rows})
     if summary.failed:
-        raise RunFailed(summary.text.splitlines()[0])
+        raise RunFailed(redact(summary.brief))
+
+
+def _rows(spark: SparkSession, spec: SummarySpec) -> tuple[list[dict[str, object]], str]:
+    """The run log's rows of this run, or why they cannot be read."""
+    from pyspark.errors import PySparkException
+
+    from laketasks.run_log import rows_of_run
+
+    try:
+        return rows_of_run(spark, spec.run_log, spec.job_run_id), ""
+    except PySparkException as error:
+        return [], f"{spec.run_log}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _look_after(spark: SparkSession, spec: SummarySpec, targets: set[str]) -> None:
@@ -241,7 +261,9 @@ def _both(
     first: Callable[[Mapping[str, str]], LoadSpec],
     second: Callable[[Mapping[str, str]], _Second],
     parameters: Mapping[str, str],
+    others: Sequence[str] = (),
 ) -> tuple[LoadSpec, _Second]:
+    """The parameters as both read them; raises SpecError with the problems of both, and the `others`."""
     problems: list[str] = []
     read: list[LoadSpec | _Second] = []
     for reader in (first, second):
@@ -249,24 +271,27 @@ def _both(
             read.append(reader(parameters))
         except SpecError as wrong:
             problems += wrong.problems
-    if problems:
-        raise SpecError(problems)
+    if problems or others:
+        raise SpecError([*problems, *(f"--{problem}" for problem in others)])
     spec, other = read
     return cast("LoadSpec", spec), cast("_Second", other)
 
 
 def _states(spec: SummarySpec) -> tuple[list[TaskState] | None, str]:
-    """The states of the run's tasks, or why they cannot be read."""
+    """The states of the run's tasks, or None; and why they cannot be read, or not all of them."""
+    problems: list[str] = []
     try:
-        record, run_of = _recorded(Path(os.environ[RUN_RECORD])) if RUN_RECORD in os.environ else _asked(spec)
-        return states_of(record, spec.children, run_of), ""
+        record, run_of = _recorded() if RUN_RECORD in os.environ else _asked(spec, problems)
+        states = states_of(record, spec.children, run_of)
+        return [replace(state, message=redact(state.message)) for state in states], redact("; ".join(problems))
     except Exception as error:  # whatever the workspace's client raises, the run log still tells
         said = str(error).partition(" Config: ")[0]  # behind it the SDK writes how it tried to log in
         return None, redact(f"{type(error).__name__}: {said}")
 
 
-def _recorded(file: Path) -> tuple[Record, Callable[[Record], Record]]:
+def _recorded() -> tuple[Record, Callable[[Record], Record]]:
     """The record of the run in its folder, and what finds that of a child job, whose folder stands beside it."""
+    file = Path(os.environ[RUN_RECORD])
 
     def read(found: Path) -> Record:
         record: Record = json.loads(found.read_text(encoding="utf-8"))
@@ -278,18 +303,46 @@ def _recorded(file: Path) -> tuple[Record, Callable[[Record], Record]]:
     return read(file), run_of
 
 
-def _asked(spec: SummarySpec) -> tuple[Record, Callable[[Record], Record]]:
-    """The same from the workspace."""
-    from databricks.sdk import WorkspaceClient  # type: ignore[import-not-found,unused-ignore]
+def _chosen() -> bool:
+    """Whether localjobs runs some of the job's tasks only, which its record says."""
+    try:
+        own = _recorded()[0].get("localjobs") if RUN_RECORD in os.environ else None
+    except (OSError, ValueError):
+        return False
+    return isinstance(own, Mapping) and bool(own.get("only"))
 
-    jobs = WorkspaceClient().jobs
 
-    def run_of(task: Mapping[str, Any]) -> Record:
-        output = jobs.get_run_output(int(task["run_id"])).as_dict()
-        record: Record = jobs.get_run(int(output["run_job_output"]["run_id"])).as_dict()
+def _asked(spec: SummarySpec, problems: list[str]) -> tuple[Record, Callable[[Record], Record]]:
+    """The same from the workspace; what of it cannot be read goes to the problems."""
+    ask = _service()
+
+    def read(run_id: int) -> Record:
+        record, problem = read_run(ask, run_id)
+        problems.extend([problem] if problem else [])
         return record
 
-    return jobs.get_run(int(spec.job_run_id)).as_dict(), run_of
+    return read(int(spec.job_run_id)), lambda task: read(child_run(ask, task))
+
+
+def _service() -> Ask:
+    from databricks.sdk import WorkspaceClient  # type: ignore[import-not-found,unused-ignore]
+
+    client = WorkspaceClient().api_client
+    return lambda path, query: client.do("GET", path, query=dict(query))
+
+
+def _with_errors(states: Sequence[TaskState], rows: Sequence[Mapping[str, object]]) -> list[TaskState]:
+    """The states with the error of each task that failed and logged none: the service's state does not tell it."""
+    logged = {str(row["task_key"]) for row in rows if row["error"]}
+    told = {
+        s.task_key: s for s in states if s.result == "FAILED" and s.run_id and s.task_key not in logged and not s.child
+    }
+    try:
+        ask = _service()
+        errors = {key: redact(read_error(ask, state.run_id)) for key, state in islice(told.items(), _ASKED_ERRORS)}
+    except Exception:  # the states are told without
+        return list(states)
+    return [replace(s, message=errors.get(s.task_key) or s.message) for s in states]
 
 
 def _awaited(spark: SparkSession, spec: LoadSpec, context: RunContext, error: BaseException) -> tuple[str, ...]:
@@ -325,6 +378,19 @@ def _release(spark: SparkSession, spec: LoadSpec, context: RunContext) -> None:
     _log(spark, spec, context, started, outcome, None, status=DRY_RUN if context.dry_run else RELEASED)
     for line in outcome.notes:
         print(line, flush=True)
+
+
+def _unlogged(spec: LoadSpec, context: RunContext, outcome: Outcome, error: BaseException) -> str:
+    done = "counted" if context.dry_run else "loaded" if outcome.counts.writes else "up to date"
+    after = (
+        ""
+        if context.dry_run
+        else (
+            ". The table holds what this load read. The run log does not know it: the next run reads from the last "
+            "success that is logged, finds the rows that are there unchanged, and logs"
+        )
+    )
+    return f"{spec.target_table}: {done}, but not logged: {error}{after}"
 
 
 def _log_failure(

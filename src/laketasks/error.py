@@ -1,4 +1,6 @@
-"""Why a load stops. Every message names the table and the remedy; nothing has been written when one is raised.
+"""Why a load stops. Every message names the table and the remedy.
+
+Nothing has been written when one is raised, but for NotLoggedError.
 
 LoadError
 ├── SourceError     the source cannot be read as described: columns, SQL, sequence
@@ -6,12 +8,13 @@ LoadError
 │   └── SchemaError     its columns and the source's do not fit
 ├── GuardError      the data would do harm: empty source, too many deletes, NULL keys, conflicting duplicates
 ├── StaleInputError a table that it reads was not loaded by this run, and the job skips what reads one
-└── ConflictError   other writers kept changing the table while the load was planned
+├── ConflictError   other writers kept changing the table while the load was planned
+└── NotLoggedError  the table was written, and then the run log could not be
 """
 
 
 class LoadError(Exception):
-    """A load that stopped before it wrote."""
+    """A load that stopped; before it wrote, unless the class says otherwise."""
 
 
 class SourceError(LoadError):
@@ -36,3 +39,7 @@ class StaleInputError(LoadError):
 
 class ConflictError(LoadError):
     """Source or target changed each time the load was planned."""
+
+
+class NotLoggedError(LoadError):
+    """The load ended and its table holds its rows, but the run log has no row of it."""

@@ -53,7 +53,7 @@ def unknown_tasks(parameters: Mapping[str, str]) -> list[str]:
         except ValueError:
             continue  # which the parameter's own reader reports
         wrong = sorted(key for key in named if not _knows(text, key))
-        problems += [f"{name}: the job has no task {key}{did_you_mean(key, listed(text))}" for key in wrong]
+        problems += [f"{name} names {key}: no such task in this job{did_you_mean(key, listed(text))}" for key in wrong]
     return problems
 
 

@@ -47,9 +47,9 @@ def child_run(ask: Ask, task: Record) -> int:
     return int(started["run_id"])
 
 
-def read_error(ask: Ask, task: Record) -> str:
+def read_error(ask: Ask, task_run_id: int) -> str:
     """Return what the service has as the error of a task."""
-    output = ask(_OUTPUT, {"run_id": int(task["run_id"])})
+    output = ask(_OUTPUT, {"run_id": task_run_id})
     return str(output.get("error") or "") if isinstance(output, Mapping) else ""
 
 

@@ -323,6 +323,7 @@ class SummarySpec:
 
     `skipped` maps table -> execution_pipeline that no runner is known for, `children` the task of a child job -> how
     many tables that loads. Rows of the run log that are older than `run_log_retention` are deleted.
+    many tables that loads. `task_keys` is a job parameter: the tasks that load tables, as `known_tasks` writes them.
     """
 
     job_run_id: str
@@ -335,6 +336,8 @@ class SummarySpec:
     full_refresh: str = ""
     override_guards: str = ""
     reconcile: str = ""
+    reload_from: str = ""
+    task_keys: str = ""
 
     def to_parameters(self) -> dict[str, str]:
         return _to_parameters(self)

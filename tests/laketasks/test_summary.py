@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from laketasks.counts import Counts
 from laketasks.spec import SummarySpec
 from laketasks.summary import TaskState, states_of, summarize
 
 SPEC = SummarySpec(job_run_id="7", run_log="c.s.l", tables=3)
+
+
+def spec_of(tables: int) -> SummarySpec:
+    return replace(SPEC, tables=tables)
 
 
 def row(key: str, status: str = "SUCCESS", **more: object) -> dict[str, object]:
@@ -22,7 +26,7 @@ def states(**results: str) -> list[TaskState]:
 
 
 def test_a_good_run_says_so_in_its_first_line() -> None:
-    summary = summarize(SPEC, states(a="SUCCESS", b="SUCCESS"), [row("a", read=5, new=5), row("b")])
+    summary = summarize(spec_of(2), states(a="SUCCESS", b="SUCCESS"), [row("a", read=5, new=5), row("b")])
     assert not summary.failed
     assert summary.text.splitlines()[:2] == [
         "all 2 tables loaded",
@@ -43,13 +47,13 @@ def test_every_failure_is_printed_with_its_full_error() -> None:
 
 
 def test_a_task_without_a_log_row_is_named_with_its_states_message() -> None:
-    summary = summarize(SPEC, states(a="TIMEDOUT", b="SUCCESS"), [row("b")])
+    summary = summarize(spec_of(2), states(a="TIMEDOUT", b="SUCCESS"), [row("b")])
     assert summary.failed
     assert "TIMEDOUT  a\n    a ended" in summary.text
 
 
 def test_skipped_tables_fail_the_run_and_are_listed() -> None:
-    summary = summarize(SPEC, states(a="FAILED", b="UPSTREAM_FAILED"), [row("a", "FAILED", error="boom")])
+    summary = summarize(spec_of(2), states(a="FAILED", b="UPSTREAM_FAILED"), [row("a", "FAILED", error="boom")])
     assert summary.failed
     assert "Not run, because of what came before:\n  b: UPSTREAM_FAILED" in summary.text
 
@@ -63,7 +67,7 @@ def test_rows_left_out_of_the_job_are_named_but_do_not_fail_it() -> None:
 
 
 def test_a_dry_run_says_that_it_wrote_nothing_and_what_it_could_not_judge() -> None:
-    spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=3, dry_run=True)
+    spec = SummarySpec(job_run_id="7", run_log="c.s.l", tables=2, dry_run=True)
     uncounted = dict.fromkeys(f.name for f in fields(Counts))
     rows = [row("a", "DRY_RUN", read=5, new=5), row("b", "DRY_RUN", **uncounted)]
     summary = summarize(spec, states(a="SUCCESS", b="SUCCESS"), rows)
@@ -73,7 +77,7 @@ def test_a_dry_run_says_that_it_wrote_nothing_and_what_it_could_not_judge() -> N
         "Not judged, as they read tables that this run would make first (their output names them):\n  b" in summary.text
     )
     failed = row("c", "DRY_RUN", error="SourceError: no such table", **uncounted)
-    summary = summarize(spec, None, [*rows, failed], states_error="no network")
+    summary = summarize(replace(spec, tables=3), None, [*rows, failed], states_error="no network")
     assert summary.failed
     assert summary.text.startswith("1 of 3 tables FAILED: c\n")
     assert "SourceError: no such table" in summary.text
@@ -91,7 +95,7 @@ def test_without_states_the_log_judges_and_missing_rows_fail() -> None:
 
 def test_a_retry_that_succeeded_is_a_success() -> None:
     rows = [row("a", "FAILED", error="boom"), row("a", attempt=2)]
-    assert not summarize(SPEC, states(a="SUCCESS"), rows).failed
+    assert not summarize(spec_of(1), states(a="SUCCESS"), rows).failed
 
 
 def test_a_job_parameter_that_names_no_task_fails_the_run() -> None:
