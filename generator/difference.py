@@ -21,6 +21,7 @@ from generator.effects import SqlTexts, effects
 from generator.problem import Problem, printable
 from generator.render import SUFFIX, is_generated, read_file
 from generator.strict_yaml import parse
+from laketasks.known_tasks import PARAMETER as TASK_KEYS
 from laketasks.spec import PIPELINES
 
 _NO_SQL = SqlTexts()
@@ -215,6 +216,8 @@ def _read_job(text: str) -> _Job:
     job: dict[str, Any] = next(iter(jobs.values()), {})
     tasks = {task["task_key"]: task for task in job.get("tasks", ())}
     fields = {name: value for name, value in job.items() if name != "tasks"}
+    if isinstance(fields.get("parameters"), list):  # that of the task keys is no news beside the tasks
+        fields["parameters"] = [p for p in fields["parameters"] if p.get("name") != TASK_KEYS]
     return _Job(fields=fields, tasks=tasks, orders=_orders(text))
 
 

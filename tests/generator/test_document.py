@@ -64,6 +64,7 @@ def test_the_job_has_one_run_at_a_time_unless_told_otherwise(tmp_path: Path) -> 
         "reconcile",
         "release_quarantine",
         "reload_from",
+        "task_keys",
     ]
     told = {"queue": {"enabled": False}, "max_concurrent_runs": 3, "name": "mine"}
     changed = job(tmp_path, layers={"bronze_to_silver": {"job": told}})

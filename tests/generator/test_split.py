@@ -128,6 +128,7 @@ def test_what_parent_and_children_say(tmp_path: Path) -> None:
                 "release_quarantine": "{{job.parameters.release_quarantine}}",
                 "reload_from": "{{job.parameters.reload_from}}",
                 "region": "{{job.parameters.region}}",
+                "task_keys": "{{job.parameters.task_keys}}",
                 "job_run_id": "{{job.run_id}}",
                 "job_start_time": "{{job.start_time.iso_datetime}}",
             },
@@ -138,7 +139,7 @@ def test_what_parent_and_children_say(tmp_path: Path) -> None:
     assert told["children"] == '{"order_1_1": 3, "order_1_2": 1, "order_2_1": 1}'
     assert child["name"] == "Nightly__order_1_2"
     assert [task["task_key"] for task in child["tasks"]] == ["t003"]
-    assert child["parameters"][-3:] == [
+    assert child["parameters"][-4:-1] == [
         {"name": "region", "default": "eu"},
         {"name": "job_run_id", "default": "{{job.run_id}}"},
         {"name": "job_start_time", "default": "{{job.start_time.iso_datetime}}"},

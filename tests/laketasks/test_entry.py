@@ -10,7 +10,8 @@ import pytest
 
 from laketasks.__main__ import main
 from laketasks.entry import RUN_RECORD, RunFailed, load_table, summarize_run
-from laketasks.error import SourceError
+from laketasks.error import LoadError, NotLoggedError, SourceError
+from laketasks.spec import SpecError
 from tests.laketasks.warehouse import Warehouse
 
 AB = "id bigint, a string"
@@ -96,3 +97,41 @@ def test_a_refusal_is_a_message_and_exit_code_1(warehouse: Warehouse, capsys: An
     wrong = warehouse.parameters("scd1", keys=["idd"])
     assert main(["load", *[f"--{name}={value}" for name, value in wrong.items()]]) == 1
     assert "did you mean id?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"full_refresh": "targte"}, "--full_refresh names targte: no such task in this job; did you mean target?"),
+        ({"override_guards": "target,x"}, "--override_guards names x: no such task in this job"),
+        ({"reload_from": "z=2024-05-01"}, "--reload_from names z: no such task in this job"),
+        ({"reconcile": "x", "dry_run": "maybe"}, "--dry_run: expected true or false, found 'maybe'"),
+    ],
+)
+def test_a_job_parameter_that_names_no_task_is_refused_before_anything_is_read(
+    warehouse: Warehouse, given: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        load_table({**warehouse.parameters("scd1"), "task_keys": "after, target", **given})
+    assert said in refused.value.problems
+    assert not warehouse.spark.catalog.tableExists(warehouse.target)
+
+
+def test_a_load_that_cannot_be_logged_says_that_it_loaded_and_what_comes_next(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.source(AB, (1, "a"), (2, "b"))
+
+    def refuse(*_: object) -> None:
+        raise LoadError(f"cannot write to the run log {warehouse.run_log} (8 tries): no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("laketasks.run_log.append", refuse)
+        with pytest.raises(NotLoggedError) as raised:
+            load_table(warehouse.parameters("scd1"))
+    assert str(raised.value).startswith(f"{warehouse.target}: loaded, but not logged: cannot write to the run log")
+    assert "the next run reads from the last success" in str(raised.value)
+    assert warehouse.spark.table(warehouse.target).count() == 2
+    load_table(warehouse.parameters("scd1"))  # as the message says: nothing is doubled, and it is logged
+    (logged,) = warehouse.spark.table(warehouse.run_log).collect()
+    assert (logged["status"], logged["unchanged"], logged["rows_inserted"]) == ("SUCCESS", 2, 0)
