@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from monitor.table import TableReport, tables_of
 from monitor.text import duration, first_line, instant, listed, plural
 
 _SLOWEST = 5
+_UNLOGGED = "NotLoggedError"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def report_of(evidence: Evidence) -> Report:
         path=path,
         slowest=tuple(sorted((t for t in tables if t.start), key=lambda t: -t.seconds)[:_SLOWEST]),
         tasks=tasks,
-        notes=(*evidence.notes, *_tried_again(tasks), *_without_log(evidence)),
+        notes=(*evidence.notes, *_left_out(run), *_tried_again(tasks), *_without_log(evidence)),
     )
 
 
@@ -116,8 +118,18 @@ def _to_do(evidence: Evidence, failures: Sequence[Failure], tables: Sequence[Tab
     if not failures and not skipped and not evidence.killed and evidence.run.state.fate != "failed":
         return ()
     ours = all(table.target for failure in failures for table in failure.tables)  # of a notebook one cannot know
-    mend = f"mend what the errors say (in full below){'; nothing of a failed load was written' if ours else ''}"
+    mend = f"mend what the errors say (in full below){_written(failures) if ours else ''}"
     return (*([mend] if failures else []), *evidence.again)
+
+
+def _written(failures: Sequence[Failure]) -> str:
+    """What the tables of failed loads hold: a load that could not be logged was written before."""
+    tables = [table for failure in failures for table in failure.tables]
+    unlogged = [table.key for table in tables if _UNLOGGED in table.error]
+    if not unlogged:
+        return "; nothing of a failed load was written"
+    rest = "; nothing of the others was written" if len(unlogged) < len(tables) else ""
+    return f"; loaded, but not logged: {listed(unlogged)}, whose next load finds its rows unchanged and logs{rest}"
 
 
 def _compared(evidence: Evidence) -> str:
@@ -126,6 +138,19 @@ def _compared(evidence: Evidence) -> str:
         return "no earlier run of this job that succeeded is known here"
     took = duration((good.end - good.start) / 1000)
     return f"run {good.run_id} of {instant(good.start)}, which took {took}"
+
+
+def _left_out(run: Run) -> list[str]:
+    """The rows of an unknown execution_pipeline, which `on_unknown_pipeline: skip` leaves out of the job."""
+    told = next((t.parameters.get("skipped", "") for t in run.tasks if t.kind == "summary"), "")
+    try:
+        skipped = json.loads(told) if told else {}
+    except ValueError:
+        return []
+    if not isinstance(skipped, dict) or not skipped:
+        return []
+    names = listed([f"{key} ({pipeline})" for key, pipeline in sorted(skipped.items())], 6)
+    return [f"left out of the job, their execution_pipeline is unknown: {names}"]
 
 
 def _tried_again(tasks: Iterable[TableReport]) -> list[str]:

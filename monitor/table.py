@@ -10,8 +10,10 @@ from monitor.evidence import Evidence
 from monitor.graph import levels
 from monitor.run import Attempt, Fate, Kind, Task
 from monitor.run_log import History, Load
-from monitor.text import ago, first_line
+from monitor.text import ago
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_RULE = re.compile(r"\s*[-=─]{5,}\s*")  # what IPython draws above a trace
 _LINE = 200  # characters of a cause
 _RAISED = re.compile(r"((?:\w+\.)*)\w*(?:Error|Exception|Interrupt|Failed|Exit)\b")  # a name; [1]: its module
 
@@ -125,8 +127,13 @@ def cause_of(error: str) -> str:
 
     >>> cause_of("Traceback (most recent call last):\n  File ...\nspark.errors.ParseException: no such column\n\n")
     'ParseException: no such column'
+    >>> cause_of("-----\n\x1b[31mKeyError\x1b[0m   Traceback (most recent call last)\n\x1b[31mKeyError\x1b[0m: x")
+    'KeyError: x'
     """
-    raised = [line for line in error.splitlines() if _RAISED.match(line)]
-    line = raised[-1].strip() if error.lstrip().startswith("Traceback") and raised else first_line(error)
+    lines = [line for line in _ANSI.sub("", error).splitlines() if not _RULE.fullmatch(line)]
+    raised = [line for line in lines if _RAISED.match(line)]
+    begins = next((line.strip() for line in lines if line.strip()), "")
+    trace = begins.startswith("Traceback") or "Traceback (most recent call last)" in begins
+    line = raised[-1].strip() if trace and raised else begins
     line = line.removeprefix(found[1]) if (found := _RAISED.match(line)) else line
     return line if len(line) <= _LINE else f"{line[: _LINE - 4]} ..."

@@ -193,7 +193,7 @@ def _output(client: WorkspaceClient, task: Task) -> str:
     except DatabricksError:
         return ""  # some types of task have none: the state's message stands
     trace, error = output.error_trace or "", output.error or ""
-    return redact(trace if error in trace else "\n".join(text for text in (error, trace) if text))
+    return redact("\n".join(text for text in (error, trace) if text))  # the error first: it is the cause
 
 
 def _loads(client: WorkspaceClient, run: Run, good: Run | None) -> tuple[tuple[Load, ...] | None, str]:

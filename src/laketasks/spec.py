@@ -322,8 +322,8 @@ class SummarySpec:
     """What `run_summary` is told: its run, how many tables the job loads, and the rows that were left out of it.
 
     `skipped` maps table -> execution_pipeline that no runner is known for, `children` the task of a child job -> how
-    many tables that loads. Rows of the run log that are older than `run_log_retention` are deleted.
-    many tables that loads. `task_keys` is a job parameter: the tasks that load tables, as `known_tasks` writes them.
+    many tables that loads. Rows of the run log that are older than `run_log_retention` are deleted. `task_keys` is a
+    job parameter: the tasks that load tables, as `known_tasks` writes them.
     """
 
     job_run_id: str
@@ -336,6 +336,7 @@ class SummarySpec:
     full_refresh: str = ""
     override_guards: str = ""
     reconcile: str = ""
+    release_quarantine: str = ""
     reload_from: str = ""
     task_keys: str = ""
 

@@ -216,3 +216,18 @@ def test_a_large_night_adds_up() -> None:
     assert {key for failure in report.failures for key in failure.not_run} == {
         table.key for table in report.tables if table.fate == "skipped"
     }
+
+
+def test_a_load_that_could_not_be_logged_is_not_said_to_have_written_nothing() -> None:
+    error = "NotLoggedError: s.t.a: loaded, but not logged: cannot write to the run log"
+    wheel = {"named_parameters": {"target_table": "s.t.a"}}
+    night = record(*(element(key, "FAILED", python_wheel_task=wheel) for key in "ab"))
+    report = report_of(evidence(night, outputs={"a": error, "b": "GuardError: s.t.b: empty"}, again=("again",)))
+    assert "loaded, but not logged: a, whose next load finds its rows unchanged and logs" in report.to_do[0]
+    assert "nothing of the others was written" in report.to_do[0]
+
+
+def test_rows_that_are_left_out_of_the_job_are_named() -> None:
+    wheel = {"entry_point": "summarize", "named_parameters": {"skipped": '{"dim_x": "scd9"}'}}
+    report = report_of(evidence(record(element("a"), element("run_summary", python_wheel_task=wheel))))
+    assert "left out of the job, their execution_pipeline is unknown: dim_x (scd9)" in report.notes

@@ -14,6 +14,7 @@ from monitor import workspace as room
 from monitor.cli import main
 from monitor.evidence import Evidence
 from monitor.problem import ProblemsError, UsageError
+from monitor.report import report_of
 from monitor.run_log import COUNTS
 from monitor.workspace import collect, run_id_of
 from tests.monitor.records import START, TRACEBACK, element, record
@@ -266,3 +267,22 @@ def test_an_answer_that_is_no_run_is_a_problem(service: Workspace) -> None:
     with pytest.raises(ProblemsError) as refused:
         collect(77)
     assert any("start_time" in problem for problem in refused.value.problems)
+
+
+IPYTHON = (
+    "\x1b[0;31m" + "-" * 75 + "\x1b[0m\n\x1b[0;31mValueError\x1b[0m    Traceback (most recent call last)\nFile cell:1\n"
+)
+
+
+def test_the_cause_of_a_notebook_is_the_services_error_and_not_a_line_of_dashes(service: Workspace) -> None:
+    service.runs[77] = record(element("a", "FAILED", run_id=901), element("b", "FAILED", run_id=902))
+    service.outputs[901] = {"error": "ValueError: no rows in bronze", "error_trace": IPYTHON}
+    service.outputs[902] = {"error_trace": f"{IPYTHON}\x1b[0;31mValueError\x1b[0m: no rows at all"}
+    causes = {table.key: table.cause for table in report_of(collect(77)).tables}
+    assert causes == {"a": "ValueError: no rows in bronze", "b": "ValueError: no rows at all"}
+
+
+def test_the_output_of_a_task_tells_no_secret(service: Workspace) -> None:
+    service.runs[77] = record(element("a", "FAILED", run_id=901))
+    service.outputs[901] = {"error": "cannot connect: AccountKey=abc+/def==;x with dkea0123456789abcdef"}
+    assert collect(77).outputs == {"a": "cannot connect: AccountKey=***;x with ***"}

@@ -1,0 +1,1 @@
+../../../../src/laketasks/known_tasks.py

@@ -1,0 +1,1 @@
+../../../../src/laketasks/run_state.py
