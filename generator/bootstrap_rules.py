@@ -40,7 +40,7 @@ def bootstrap_problems(files: Iterable[tuple[Path, str]], entries: Iterable[Entr
 def _tasks(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[str, int, list[str]]]:
     """File, line and schemas of each task that calls the wheel's `bootstrap`; what is no job file is let be."""
     for path, name in files:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
         if is_generated(text) or "bootstrap" not in text:
             continue
         parsed, problems = parse(text, name)

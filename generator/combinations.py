@@ -137,10 +137,7 @@ def _word(key: str, word: str, pipeline: str, words: tuple[str, ...]) -> Iterato
 
 
 def _drop_columns(case: Case) -> Iterator[Refusal]:
-    if case.config.schema_evolution == "drop_columns" and case.pipeline != "fact_overwrite":
-        what = f"schema_evolution: drop_columns is not for {case.pipeline}"
-        yield Refusal(what=what, remedy="use add_columns or fail; only fact_overwrite replaces every row")
-    elif case.config.schema_evolution == "drop_columns" and case.config.replace_where:
+    if case.config.schema_evolution == "drop_columns" and case.config.replace_where:
         what = "schema_evolution: drop_columns with replace_where, which keeps rows that have those columns"
         yield Refusal(what=what, remedy="use add_columns or fail, or remove replace_where")
 

@@ -127,7 +127,7 @@ def _of_document(document: Document) -> _JobTasks:
 def _by_hand(files: Iterable[tuple[Path, str]]) -> Iterator[_JobTasks]:
     """Yield the jobs of files that the generator did not write."""
     for path, name in files:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
         if is_generated(text) or "run_job_task" not in text:
             continue
         parsed, _ = parse(text, name)

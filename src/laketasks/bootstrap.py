@@ -50,7 +50,7 @@ def _metadata_table(spec: BootstrapSpec) -> tuple[str, str]:
     if not spec.execution_table_sql:
         return "", ""
     try:
-        text = Path(spec.execution_table_sql).read_text(encoding="utf-8")
+        text = Path(spec.execution_table_sql).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise LoadError(f"cannot read {spec.execution_table_sql}: {error}") from error
     try:

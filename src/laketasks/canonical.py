@@ -22,7 +22,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from laketasks.sql import on, quote, text
+from laketasks.sql import all_of, any_of, on, quote, text
 
 
 def row_hash(columns: Mapping[str, DataType]) -> str:
@@ -39,12 +39,11 @@ def differs(columns: Mapping[str, DataType], *, ignore_null: bool = False) -> st
     """
     if ignore_null:
         each = (f"({on('s', name)} IS NOT NULL AND {differs({name: kind})})" for name, kind in columns.items())
-        return f"({' OR '.join(each) or 'false'})"
+        return f"({any_of(each)})"
     pairs = (
         f"{comparable(on('s', name), kind)} <=> {comparable(on('t', name), kind)}" for name, kind in columns.items()
     )
-    same = " AND ".join(pairs)
-    return f"NOT ({same})" if same else "false"
+    return f"NOT ({all_of(pairs)})" if columns else "false"
 
 
 def comparable(expression: str, kind: DataType) -> str:

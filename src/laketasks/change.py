@@ -49,13 +49,9 @@ class Merge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replace:
-    """The staged rows take the place of all rows, or of those that meet the condition.
-
-    With `reshape` the columns that the staged rows do not have are dropped.
-    """
+    """The staged rows take the place of all rows, or of those that meet the condition."""
 
     where: str = ""
-    reshape: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laketasks.counts import DRY_RUN, FAILED, RELEASED, SUCCESS
-from laketasks.error import LoadError, NotLoggedError
+from laketasks.error import EngineError, LoadError, NotLoggedError
 from laketasks.known_tasks import unknown_tasks
 from laketasks.redact import redact
 from laketasks.run_record import Ask, child_run, read_error, read_run
@@ -447,6 +447,6 @@ def _log(
 
 def _full(error: BaseException) -> str:
     """A message for what the loader refuses; the whole traceback for what it did not foresee."""
-    if isinstance(error, LoadError):
+    if isinstance(error, LoadError) and not isinstance(error, EngineError):
         return f"{type(error).__name__}: {error}"
     return "".join(traceback.format_exception(error))

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from laketasks.error import GuardError
 from laketasks.quarantine import RULES, quarantine_of
 from laketasks.spec import CdcSourceConfig, LoadSpec
-from laketasks.sql import one_expression, quote, text
+from laketasks.sql import all_of, one_expression, quote, text
 
 _NULL_KEY = "key is not null"
 
@@ -76,7 +76,7 @@ def _rules(config: CdcSourceConfig, keys: tuple[str, ...]) -> list[tuple[str, st
     """(kind, name, condition) of every expectation; NULL keys are one where on_null_key is quarantine."""
     rules = [(kind, name, rule) for kind, named in config.expectations.items() for name, rule in named.items()]
     if config.on_null_key == "quarantine" and keys:
-        rules.append(("expect_or_quarantine", _NULL_KEY, " AND ".join(f"{quote(key)} IS NOT NULL" for key in keys)))
+        rules.append(("expect_or_quarantine", _NULL_KEY, all_of(f"{quote(key)} IS NOT NULL" for key in keys)))
     return rules
 
 
@@ -90,4 +90,4 @@ def _met(rule: str) -> str:
 
 
 def _all_met(rules: list[tuple[str, str, str]], kind: str) -> str:
-    return "(" + (" AND ".join(_met(rule) for own, _, rule in rules if own == kind) or "true") + ")"
+    return f"({all_of(_met(rule) for own, _, rule in rules if own == kind)})"

@@ -13,11 +13,11 @@ from pyspark.sql.types import DataType
 from laketasks.canonical import differs, groupable
 from laketasks.change import Change, Load, Loader, Replace
 from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
-from laketasks.error import GuardError, SchemaError
+from laketasks.error import GuardError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
 from laketasks.sql import instant, one_expression, quote, same, text
-from laketasks.target import Target
+from laketasks.target import Target, changes_types
 
 
 def system_columns(_spec: LoadSpec, _source: Source, _target: Target) -> dict[str, DataType]:
@@ -39,16 +39,16 @@ def change(load: Load, source: Source, target: Target) -> Change:
     scope = load.config.replace_where
     if scope:
         _refuse_outside(load, rows, scope)
-    stored = target.with_columns(source.carried)
+    retyped = changes_types(target, source.carried)
+    stored = target.frame() if retyped else target.with_columns(source.carried)
     stored = stored.where(scope) if scope and target.exists else stored
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
-    write = Replace(where=scope, reshape=_drops(load, target, columns))
     return Change(
         rows=rows,
-        write=write,
+        write=Replace(where=scope),
         columns=columns,
-        tally=_tally(source, rows, stored if target.exists else None),
-        examples=_not_stored(load, source, rows, stored) if target.exists and load.keys else None,
+        tally=_tally(source, rows, stored if target.exists else None, retyped=retyped),
+        examples=_not_stored(load, source, rows, stored) if target.exists and load.keys and not retyped else None,
     )
 
 
@@ -56,19 +56,6 @@ def _not_stored(load: Load, source: Source, rows: DataFrame, stored: DataFrame) 
     """The rows that the table does not have as they are."""
     equal = f"{same(load.keys)} AND NOT ({differs(source.carried)})"
     return rows.alias("s").join(stored.alias("t"), F.expr(equal), "left_anti")
-
-
-def _drops(load: Load, target: Target, columns: tuple[str, ...]) -> bool:
-    """Whether the table has columns that the source no longer has and that are to go."""
-    gone = sorted({name.lower() for name in target.columns} - {name.lower() for name in columns})
-    if not target.exists or not gone or load.config.schema_evolution != "drop_columns":
-        return False
-    if load.config.replace_where:
-        raise SchemaError(
-            f"{target.name}: {', '.join(gone)} cannot be dropped while replace_where keeps rows with values there. "
-            "Load once without replace_where, or set schema_evolution: add_columns"
-        )
-    return True
 
 
 def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:
@@ -80,10 +67,16 @@ def _refuse_outside(load: Load, rows: DataFrame, scope: str) -> None:
         )
 
 
-def _tally(source: Source, rows: DataFrame, stored: DataFrame | None) -> DataFrame:
-    """Rows by fate and act: those on both sides are unchanged, the rest is inserted or deleted."""
-    if stored is None:
+def _tally(source: Source, rows: DataFrame, stored: DataFrame | None, *, retyped: bool) -> DataFrame:
+    """Rows by fate and act: those on both sides are unchanged, the rest is inserted or deleted.
+
+    In a column that gets another type every value is a new one.
+    """
+    if stored is None or retyped:
         counted = rows.agg(F.expr("count(*) AS rows")).selectExpr(f"'new' AS {FATE}", f"'insert' AS {ACT}", "rows")
+        if stored is not None:
+            gone = stored.agg(F.expr("count(*) AS rows"))
+            counted = counted.unionAll(gone.selectExpr(f"'gone' AS {FATE}", f"'delete' AS {ACT}", "rows"))
     else:
         counted = _compared(source, rows, stored)
     if not source.may_delete:

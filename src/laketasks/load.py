@@ -25,7 +25,7 @@ from laketasks.cluster import cluster, refuse_unknown
 from laketasks.column import IS_DELETED
 from laketasks.commits import TableState, TableVersion, inspect_table, latest_commits
 from laketasks.counts import Counts
-from laketasks.error import ConflictError, GuardError, LoadError, StaleInputError
+from laketasks.error import ConflictError, GuardError, LoadError, StaleInputError, from_engine
 from laketasks.expectation import Judged, judge, kept
 from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
 from laketasks.identity import Identity
@@ -43,6 +43,7 @@ from laketasks.past import (
     refuse_other_sql,
 )
 from laketasks.quarantine import set_aside, with_released
+from laketasks.reshape import drop_columns, dropped_columns, follow_comment
 from laketasks.run_log import LastLoad, last_success, stale_inputs
 from laketasks.settle import check_survey, conform, settle, survey
 from laketasks.source import (
@@ -59,7 +60,7 @@ from laketasks.spec import LoadSpec, RunContext, names_task, parse_instant
 from laketasks.sql import instant
 from laketasks.standstill import is_up_to_date, version_left
 from laketasks.stored import ANY, Stored, as_found, check_rows, fill_is_deleted, forget_order, look
-from laketasks.target import Target, create, evolve, fit, locate
+from laketasks.target import Target, changes_types, create, evolve, fit, locate
 from laketasks.unknown_member import add_unknown_member
 
 LOADERS: Mapping[str, Loader] = MappingProxyType(
@@ -147,6 +148,8 @@ class _Plan:
     outcome: Outcome
     stored: Stored
     anew: bool
+    whole: bool
+    dropped: tuple[str, ...]
 
     @property
     def target(self) -> Target:
@@ -173,7 +176,9 @@ def run_load(
                 torn = "its change feed does not reach back to the last load"
                 continue
             if not merge.is_conflict(error):
-                raise
+                if type(error).__name__ == "SparkConnectGrpcException":  # the engine is gone, and refused nothing
+                    raise
+                raise from_engine(spec.target_table, error) from error
             conflict = error
         else:
             if isinstance(outcome, Outcome):
@@ -248,7 +253,8 @@ def _plan(
     wanted, why_not = reconcile.asked(spec, context)
     sql = fingerprint_of(past.sql)
     if rows is None and last and past.untouched and not anew and is_up_to_date(spec, context, past.sources, last, sql):
-        return _as_before(spec, last, past)
+        outcome = _as_before(spec, last, past)
+        return outcome if context.dry_run else _with_comment(spark, spec, past, outcome)
     stored = look(target, loader)
     first = anew or not stored.rows
     if not first:
@@ -287,7 +293,9 @@ def _plan(
     system = loader.system_columns(spec, source, target)
     carried_before = carried_by(last) if last and not first else None
     refuse_own_names(spec, source, tuple(system), None if first else target, carried_before)
-    types = fit(target, {**source.carried, **system}, spec.cdc_source_config.schema_evolution, made=tuple(system))
+    whole = first or (not loader.merges and not spec.cdc_source_config.replace_where)
+    policy = spec.cdc_source_config.schema_evolution
+    types = fit(target, {**source.carried, **system}, policy, whole=whole, made=tuple(system))
     arrived = conform(source, target, types)
     now = datetime.now(timezone.utc)
     load = Load(
@@ -321,7 +329,7 @@ def _plan(
         watermark_from=source.watermark_from,
         # A load on an old input goes as far as it began: the next one reads the same rows again, on the right input.
         watermark_to=source.watermark_from if past.stale_inputs else reached,
-        identity=identity,
+        identity={**identity, "comment": spec.comment},
         sources={table: state.version for table, state in past.sources.items()},
         decision="; ".join(decided),
         stale_inputs=past.stale_inputs,
@@ -346,6 +354,8 @@ def _plan(
         outcome=outcome,
         stored=stored,
         anew=anew,
+        whole=whole,
+        dropped=dropped_columns(load, target, change.columns),
     )
 
 
@@ -380,6 +390,22 @@ def _said_of_inputs(spec: LoadSpec, past: _Past) -> tuple[str, ...]:
     return tuple(f"{spec.target_table}: ran on {table} as of {at}: this run has not loaded it" for table, at in found)
 
 
+def _has_comment(last: LastLoad | None, spec: LoadSpec) -> bool:
+    """Whether the last load gave the table the row's comment."""
+    return last is not None and last.parts.get("comment") == spec.comment
+
+
+def _with_comment(spark: SparkSession, spec: LoadSpec, past: _Past, outcome: Outcome) -> Outcome:
+    """Give a table that is up to date the row's comment; the outcome with the version that this leaves."""
+    if _has_comment(past.last, spec):
+        return outcome
+    commits = follow_comment(past.target, spec.comment).commits
+    state = inspect_table(spark, spec.target_table, past.state.version)
+    alone = version_left(past.state.commits, state.commits, commits) is not None
+    identity = {**outcome.identity, "comment": spec.comment}
+    return replace(outcome, identity=identity, target=state.version if alone else TableVersion())
+
+
 def _moved(plan: _Plan) -> bool:
     """Whether a source that could not be pinned has other rows by now than were surveyed."""
     settled = plan.outcome.counts
@@ -391,19 +417,23 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     """Make or widen the table and write the change."""
     spelled = {plan.target.column(column) or column: kind for column, kind in plan.types.items()}
     made = create(plan.target, spelled, plan.load.spec.comment)
-    target = evolve(made, plan.types)
-    commits = (not plan.target.exists) + (len(target.columns) > len(made.columns))
+    guarded = ANY if plan.anew else as_found(made, plan.stored)
+    retypes = plan.whole and changes_types(made, plan.types)
+    target = drop_columns(made if retypes else evolve(made, plan.types), plan.dropped, guarded)
+    if plan.target.exists and not _has_comment(plan.past.last, plan.load.spec):
+        target = follow_comment(target, plan.load.spec.comment)
+    commits = target.commits
     clustered = plan.load.config.cluster_by
     refuse_unknown(target, clustered)
-    reshapes = isinstance(plan.change.write, Replace) and plan.change.write.reshape
-    if not (outcome.counts.writes or reshapes or (plan.anew and plan.stored.rows)):
+    if not (outcome.counts.writes or (plan.anew and plan.stored.rows)):
         outcome, more = _complete(plan, target, outcome)
         commits += more
         notes = (*outcome.notes, *cluster(target, clustered))
         return replace(outcome, notes=notes, target=_version_left(spark, plan, commits))
-    merge.write(spark, plan.change, name, target, ANY if plan.anew else as_found(target, plan.stored), outcome.counts)
+    types = spelled if retypes else None
+    commits += merge.write(spark, plan.change, name, target, guarded, outcome.counts, types)
     outcome, more = _complete(plan, target, outcome)
-    version = _version_left(spark, plan, commits + 1 + more)
+    version = _version_left(spark, plan, commits + more)
     if version.version is None:  # somebody else may have written at the same moment
         if not merge.replaced_alone(plan.change, target, outcome.counts):
             return _Again(anew=plan.load.first)

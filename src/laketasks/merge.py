@@ -7,19 +7,21 @@ held: they are what remains of the rows read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 from laketasks.change import Change, Merge, Replace
 from laketasks.column import ACT, FATE, type_text
 from laketasks.counts import FATES, Counts
 from laketasks.error import TargetError
 from laketasks.event import ENDED
+from laketasks.reshape import partitioned_by, reshape
 from laketasks.sql import listed, one_expression, quote, quote_table, same
 from laketasks.stage import staged, viewed
 from laketasks.stored import WRITTEN_SINCE
@@ -126,13 +128,24 @@ def sample_keys(spark: SparkSession, change: Change, name: str, keys: tuple[str,
     return tuple(f"{fate} ({', '.join(keys)}): {', '.join(found)}" for fate, found in by_fate.items())
 
 
-def write(spark: SparkSession, change: Change, name: str, target: Target, as_found: str, counts: Counts) -> None:
-    """The one statement that changes the target; it fails unless the table is `as_found`."""
+def write(
+    spark: SparkSession,
+    change: Change,
+    name: str,
+    target: Target,
+    as_found: str,
+    counts: Counts,
+    types: Mapping[str, DataType] | None = None,
+) -> int:
+    """The one statement that changes the target; it fails unless the table is `as_found`.
+
+    With `types` it gives the table these columns as well: it must replace all rows then. The number of commits.
+    """
     if isinstance(change.write, Merge):
         _merge(spark, change.write, name, target, as_found, inserts=bool(counts.rows_inserted))
-    else:
-        rows = spark.table(quote_table(name)) if name else change.rows
-        _replace(rows, change, change.write, target, as_found)
+        return 1
+    rows = spark.table(quote_table(name)) if name else change.rows
+    return _replace(rows, change, change.write, target, as_found, types)
 
 
 def replaced_alone(change: Change, target: Target, counts: Counts) -> bool:
@@ -195,29 +208,39 @@ def _merge(spark: SparkSession, merge: Merge, name: str, target: Target, as_foun
     spark.sql(f"MERGE INTO {target.quoted} t USING ({steps}) s ON {same(merge.match)} {clauses}").collect()
 
 
-def _replace(rows: DataFrame, change: Change, replace: Replace, target: Target, as_found: str) -> None:
+def _replace(
+    rows: DataFrame,
+    change: Change,
+    replace: Replace,
+    target: Target,
+    as_found: str,
+    types: Mapping[str, DataType] | None,
+) -> int:
     """Overwrite in one commit, static even in a session of dynamic partition mode; name, grants and history stay.
 
     Every column of the table stands in the SELECT in the table's own order, so that the position is the name.
     """
     own = {name.lower(): name for name in change.columns}
-    values = [quote(name) for name in change.columns]
-    if not replace.reshape:
-        values = [
-            f"{quote(own[name.lower()])} AS {quote(name)}"
-            if name.lower() in own
-            else f"cast(NULL AS {type_text(kind)}) AS {quote(name)}"
-            for name, kind in target.columns.items()
-        ]
+    columns = {**target.columns, **(types or {})}
+    values = [
+        f"{quote(own[name.lower()])} AS {quote(name)}"
+        if name.lower() in own
+        else f"cast(NULL AS {type_text(kind)}) AS {quote(name)}"
+        for name, kind in columns.items()
+    ]
     with viewed(target.spark, rows.where(f"{ACT} IS NOT NULL").selectExpr(*values)) as view:
         select = f"SELECT r.* FROM (SELECT * FROM {view}) {as_found}"
-        if replace.reshape or (not replace.where and _is_dynamic(target.spark)):
+        if types is not None:
+            return reshape(target, columns, select) + 1
+        if not replace.where and _is_dynamic(target.spark):
             writer = target.spark.sql(select).write.format("delta").mode("overwrite")
-            writer = writer.option("partitionOverwriteMode", "static")
-            writer.option("overwriteSchema", str(replace.reshape).lower()).saveAsTable(target.quoted)
+            partitions = partitioned_by(target)
+            writer = writer.partitionBy(*partitions) if partitions else writer
+            writer.option("partitionOverwriteMode", "static").saveAsTable(target.quoted)
         else:
             where = one_expression(replace.where or "true")
             target.spark.sql(f"INSERT INTO {target.quoted} REPLACE WHERE {where} {select}").collect()
+    return 1
 
 
 def _is_dynamic(spark: SparkSession) -> bool:

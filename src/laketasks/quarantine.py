@@ -25,6 +25,7 @@ from laketasks.spec import QUARANTINE_SUFFIX, LoadSpec, QuarantineSpec
 from laketasks.sql import listed, on, quote, quote_table, same, text
 from laketasks.stage import staged
 from laketasks.target import Target, create, evolve, fit, locate
+from laketasks.widening import converted
 
 SUFFIX = QUARANTINE_SUFFIX
 RULES = "_expectations"
@@ -90,7 +91,7 @@ def set_aside(
         _RELEASED_RUN_ID: "cast(NULL AS STRING)",
         RELEASED_AS: "cast(NULL AS STRING)",
     }
-    values = (f"{made[name]} AS {name}" if name in made else quote(name) for name in columns)
+    values = (f"{made[name]} AS {name}" if name in made else _as_stored(name, columns, types) for name in columns)
     rows = aside.selectExpr(*values).dropDuplicates([HASH])
     rows = rows.join(target.frame().where(WAITS).select(HASH), HASH, "left_anti")
     if rows.isEmpty():
@@ -101,6 +102,10 @@ def set_aside(
             f"MERGE INTO {target.quoted} t USING {quote_table(name)} s ON {same([HASH])} AND t.{WAITS} "
             f"WHEN NOT MATCHED THEN INSERT ({listed(columns)}) VALUES ({inserted})"
         ).collect()
+
+
+def _as_stored(name: str, columns: Mapping[str, DataType], types: Mapping[str, DataType]) -> str:
+    return f"{converted(quote(name), columns[name], types[name])} AS {quote(name)}"
 
 
 def waiting_rows(table: Target) -> DataFrame:

@@ -19,9 +19,10 @@ from laketasks.error import GuardError
 from laketasks.soft_delete import live_rows
 from laketasks.source import RawSource, meta_columns, reached
 from laketasks.spec import LoadSpec, RunContext, names_task
-from laketasks.sql import quote
+from laketasks.sql import all_of, quote
 from laketasks.target import Target
 from laketasks.union_sources import SOURCE_NO
+from laketasks.widening import widest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def reconcile(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...], target: Tar
     if not found:
         return Reconciled(raw=raw, since=since, keys=everything)
     renamed = late.selectExpr(*(f"{quote(key)} AS {_key(i)}" for i, key in enumerate(named)), f"true AS {LATE}")
-    both = " AND ".join(f"s.{quote(key)} <=> l.{_key(i)}" for i, key in enumerate(named))
+    both = all_of(f"s.{quote(key)} <=> l.{_key(i)}" for i, key in enumerate(named))
     frame = raw.frame.alias("s").join(renamed.alias("l"), F.expr(both), "left_outer").selectExpr("s.*", f"l.{LATE}")
     return Reconciled(
         raw=replace(raw, frame=frame, has_late=True),
@@ -105,9 +106,12 @@ def _late(raw: RawSource, spec: LoadSpec, named: list[str], target: Target, sinc
         .groupBy(*(_key(i) for i in range(len(own))))
         .agg(F.expr(f"max({WATERMARK}) AS watermark"), F.expr("max(live) AS live"))
     )
-    kinds = [type_text(target.columns.get(name, raw.types[key])) for name, key in zip(own, named, strict=True)]
-    both = " AND ".join(
-        f"cast(s.{quote(key)} AS {kind}) <=> t.{_key(i)}"
+    kinds = [
+        type_text(widest(raw.types[key], target.columns.get(name, raw.types[key])) or target.columns[name])
+        for name, key in zip(own, named, strict=True)
+    ]
+    both = all_of(
+        f"cast(s.{quote(key)} AS {kind}) <=> cast(t.{_key(i)} AS {kind})"
         for i, (key, kind) in enumerate(zip(named, kinds, strict=True))
     )
     behind = "s.live <> coalesce(t.live, false)"

@@ -12,13 +12,14 @@ from pyspark.sql.types import BinaryType, BooleanType, DataType, StructType
 from laketasks import mark
 from laketasks.canonical import row_hash
 from laketasks.change import Load
-from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK, type_text
+from laketasks.column import DELETE, READ, SEQUENCE, WATERMARK
 from laketasks.error import GuardError
 from laketasks.guard import refuse_conflicts
 from laketasks.source import Source
 from laketasks.spec import CHANGE_SOURCES
-from laketasks.sql import listed, on, quote
+from laketasks.sql import any_of, listed, on, quote
 from laketasks.target import Target
+from laketasks.widening import converted
 
 _DELETES = (
     f"({DELETE} AND {SEQUENCE} IS NOT NULL)"  # at one sequence a delete wins; without one nothing says that it is last
@@ -48,11 +49,12 @@ def conform(source: Source, target: Target, types: Mapping[str, DataType]) -> So
     casts = {
         name: quote(name)
         if types[name] == kind and named[name] == name
-        else f"cast({quote(name)} AS {type_text(types[name])}) AS {quote(named[name])}"
+        else f"{converted(quote(name), kind, types[name])} AS {quote(named[name])}"
         for name, kind in source.carried.items()
     }
+    sequence = converted(SEQUENCE, source.order_columns[SEQUENCE], types.get(SEQUENCE, source.order_columns[SEQUENCE]))
     meta = [name for name in source.frame.columns if name not in source.carried]
-    kept = [*casts.values(), *(quote(name) for name in meta)]
+    kept = [*casts.values(), *(f"{sequence} AS {name}" if name == SEQUENCE else quote(name) for name in meta)]
     return replace(
         source,
         frame=source.frame.selectExpr(*kept),
@@ -62,6 +64,7 @@ def conform(source: Source, target: Target, types: Mapping[str, DataType]) -> So
         else None,
         carried={named[name]: types[name] for name in source.carried},
         compared={named[name]: types[name] for name in source.compared},
+        sequence_type=types.get(SEQUENCE, source.sequence_type) if source.sequence_type is not None else None,
     )
 
 
@@ -169,7 +172,7 @@ def _refuse_conflicts(load: Load, ranked: DataFrame) -> None:
 def _null_order(source: Source) -> str:
     parts = [f"{SEQUENCE} IS NULL"] if source.sequence_type is not None else []
     parts += [f"{WATERMARK} IS NULL"] if source.watermark_type is not None else []
-    return " OR ".join(parts) or "false"
+    return any_of(parts)
 
 
 def _in_future(source: Source) -> str:

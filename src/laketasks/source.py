@@ -18,7 +18,7 @@ from laketasks.column import AT, DELETE, ENDS_AT, LATE, READ, SEQUENCE, WATERMAR
 from laketasks.commits import Commit
 from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, DIMENSIONS, LoadSpec, RunContext, did_you_mean, parse_duration
-from laketasks.sql import fill_catalogs, one_expression, quote, quote_table, text
+from laketasks.sql import any_of, fill_catalogs, one_expression, quote, quote_table, text
 from laketasks.union_sources import SOURCE_NO, decode_marks, only_from
 
 _SYNCED = "_fivetran_synced"
@@ -105,7 +105,7 @@ def open_source(
     if spec.cdc_source_config.source_mode == "cdf":
         return _open_feed(spec, commits, changes)
     frame, pinned = _rows(spark, spec, commits, select)
-    types, columns = _columns(frame)
+    types, columns = _columns(frame, spec.target_table)
     config = spec.cdc_source_config
     ends = _ends(types, columns) if config.source_mode == "fivetran_history" else ""
     ordered = _HISTORY[0] if ends else _SYNCED
@@ -133,22 +133,29 @@ def open_source(
     )
 
 
-def _columns(frame: DataFrame) -> tuple[dict[str, DataType], dict[str, str]]:
-    """The columns' types, and their names by lower-case name."""
-    types = {field.name: field.dataType for field in frame.schema.fields}
+def _columns(frame: DataFrame, table: str) -> tuple[dict[str, DataType], dict[str, str]]:
+    """The columns' types, and their names by lower-case name; raises SourceError for names that come twice."""
+    fields = frame.schema.fields
     columns: dict[str, str] = {}
-    for name in types:
+    doubled = []
+    for name in (field.name for field in fields):
         if name.lower() in columns:
-            raise SourceError(f"columns {columns[name.lower()]} and {name} differ in case only; rename one in the SQL")
+            doubled.append(name if columns[name.lower()] == name else f"{columns[name.lower()]} and {name}")
         columns[name.lower()] = name
-    return types, columns
+    if doubled:
+        raise SourceError(
+            f"{table}: the source has more than one column of the name {', '.join(dict.fromkeys(doubled))} (case does "
+            "not matter). Name each once in the row's SQL file, such as SELECT c.*, a.city AS a_city for "
+            "SELECT c.*, a.*"
+        )
+    return {field.name: field.dataType for field in fields}, columns
 
 
 def _open_feed(spec: LoadSpec, commits: tuple[Commit, ...], changes: Callable[[], Feed]) -> RawSource:
     """The change feed as a source: its commits are its order, and what deletes a row there deletes it here."""
     try:
         feed = changes()
-        types, columns = _columns(feed.frame)
+        types, columns = _columns(feed.frame, spec.target_table)
     except PySparkException as error:
         if is_torn(error):
             raise
@@ -332,7 +339,7 @@ def carried_columns(raw: RawSource, spec: LoadSpec, keys: tuple[str, ...]) -> di
 def meta_columns(raw: RawSource) -> list[str]:
     """What a row says of itself: when it ends, its order, whether it deletes, its instant."""
     sequence = ", ".join(quote(name) for name in raw.sequence_by)
-    some_null = " OR ".join(f"{quote(name)} IS NULL" for name in raw.sequence_by)
+    some_null = any_of(f"{quote(name)} IS NULL" for name in raw.sequence_by)
     if len(raw.sequence_by) > 1:
         parts = ", ".join(f"{text(name)}, {quote(name)}" for name in raw.sequence_by)
         sequence = f"IF({some_null}, NULL, named_struct({parts}))"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 
 OPEN_END = "timestamp_micros(253402214400000000)"  # 9999-12-31 00:00:00 UTC, whatever the session's zone
+_CHAIN = 8  # as many conditions are joined as they are
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 # What a SQL text is made of, as far as placeholders care: literals and comments keep their braces.
@@ -50,13 +51,35 @@ def one_expression(condition: str) -> str:
     return f"({condition})"
 
 
+def all_of(conditions: Iterable[str]) -> str:
+    """The conditions joined by AND; true where there are none.
+
+    >>> all_of(["a", "b"])
+    'a AND b'
+    """
+    return _tree("AND", tuple(conditions)) or "true"
+
+
+def any_of(conditions: Iterable[str]) -> str:
+    """The conditions joined by OR; false where there are none."""
+    return _tree("OR", tuple(conditions)) or "false"
+
+
+def _tree(operator: str, parts: tuple[str, ...]) -> str:
+    """The parts as a balanced tree: an engine that walks down a chain of 400 of them overflows its stack (Sail 0.7)."""
+    if len(parts) <= _CHAIN:
+        return f" {operator} ".join(parts)
+    half = len(parts) // 2
+    return f"({_tree(operator, parts[:half])}) {operator} ({_tree(operator, parts[half:])})"
+
+
 def same(names: Iterable[str], left: str = "t", right: str = "s") -> str:
     """Null-safe equality of the named columns.
 
     >>> same(["id"])
     't.`id` <=> s.`id`'
     """
-    return " AND ".join(f"{on(left, name)} <=> {on(right, name)}" for name in names)
+    return all_of(f"{on(left, name)} <=> {on(right, name)}" for name in names)
 
 
 def text(value: str) -> str:

@@ -18,7 +18,7 @@ from laketasks.sql import quote, text
 from laketasks.target import Target
 
 WRITTEN_SINCE = "another load has written to the table since this one looked at it"
-_WRITTEN = f"unix_micros(max({UPDATED_AT}))"
+_WRITTEN = f"max(unix_micros({UPDATED_AT}))"  # of a table with partitions Sail 0.7 has NULL for max in a MERGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from laketasks.column import (
 )
 from laketasks.error import SourceError
 from laketasks.source import Source
-from laketasks.sql import OPEN_END, on, quote, text
+from laketasks.sql import OPEN_END, all_of, on, quote, text
 from laketasks.sql import instant as instant_of
 from laketasks.surrogate import surrogate_columns
 from laketasks.target import Target
@@ -41,7 +41,7 @@ def is_unknown(load: Load, side: str) -> str:
     """The condition that a stored row is the unknown member; false where the row asks for none."""
     if not load.config.unknown_member:
         return "false"
-    return " AND ".join(f"coalesce(cast({on(side, key)} AS STRING), '') = '{KEY}'" for key in load.keys)
+    return all_of(f"coalesce(cast({on(side, key)} AS STRING), '') = '{KEY}'" for key in load.keys)
 
 
 def add_unknown_member(load: Load, source: Source, target: Target, change: Change) -> Change:

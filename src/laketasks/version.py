@@ -8,7 +8,7 @@ from laketasks.change import Load
 from laketasks.column import AUDIT, DELETED_AT, IS_CURRENT, IS_DELETED, VALID_FROM, VALID_TO
 from laketasks.error import SourceError
 from laketasks.source import Source
-from laketasks.spec import LoadSpec
+from laketasks.spec import LoadSpec, did_you_mean
 from laketasks.surrogate import surrogate_columns
 from laketasks.target import Target
 
@@ -35,9 +35,16 @@ def tracked_columns(load: Load, source: Source) -> tuple[dict[str, DataType], di
     """The compared columns, apart: those whose change makes a version, and those updated in place."""
     config = load.config
     named = {name.lower() for name in config.track_history_column_list or config.track_history_except_column_list}
-    unknown = named - {name.lower() for name in source.carried}
+    carried = {name.lower(): name for name in source.carried}
+    unknown = sorted(named - carried.keys())
     if unknown:
-        raise SourceError(f"track_history: the source carries no column {', '.join(sorted(unknown))}")
+        key = "track_history_column_list" if config.track_history_column_list else "track_history_except_column_list"
+        hints = ", ".join(f"{name}{did_you_mean(name, carried)}" for name in unknown)
+        raise SourceError(
+            f"{load.spec.target_table}: {key} names {hints}, which the source does not carry. Write the name that the "
+            f"column has now in {key}, or select it under its old name in the row's SQL file; the source carries "
+            f"{', '.join(carried.values())}"
+        )
     if not named:
         return source.compared, {}
     keeps = bool(config.track_history_column_list)

@@ -41,7 +41,7 @@ def allowed(key: str, value: object, **more: object) -> tuple[str, ...]:
         ("insert_only", True, {}, ("fact_incremental_merge",)),
         ("replace_where", "a > 1", {}, ("fact_overwrite",)),
         ("unknown_member", True, {}, ("scd1", "scd2")),
-        ("schema_evolution", "drop_columns", {}, ("fact_overwrite",)),
+        ("schema_evolution", "drop_columns", {}, PIPELINES),
         ("schema_evolution", "drop_columns", {"replace_where": "a"}, ()),
         ("schema_evolution", "fail", {}, PIPELINES),
         ("except_column_list", ["a"], {"track_history_column_list": ["A"]}, ()),

@@ -1,0 +1,41 @@
+"""Tables of many columns: no loader makes an expression that grows deeper with each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.laketasks.warehouse import Warehouse
+
+WIDTH = 2000
+LOADS: dict[str, dict[str, Any]] = {
+    "scd1": {},
+    "scd1_ignore_null_updates": {"ignore_null_updates": True},
+    "scd1_events": {"source_mode": "events", "sequence_by": "at", "load_type": "incremental"},
+    "scd2": {"sequence_by": "at"},
+    "scd2_events": {"source_mode": "events", "sequence_by": "at", "load_type": "incremental"},
+    "fact_overwrite": {},
+    "fact_incremental_merge": {"sequence_by": "at", "load_type": "incremental", "on_conflict": "latest"},
+}
+
+
+def wide(warehouse: Warehouse, width: int, *rows: tuple[int, int, str]) -> None:
+    """Replace the source by rows of (id, seconds, last value) with so many columns."""
+    others = ", ".join(f"cast({n} AS STRING) AS c{n}" for n in range(width - 3))
+    values = ", ".join(f"({id_}L, timestamp_micros({at * 1_000_000}), '{last}')" for id_, at, last in rows)
+    frame = warehouse.spark.sql(f"SELECT id, at, {others}, last FROM VALUES {values} AS v(id, at, last)")
+    frame.write.format("delta").mode("overwrite").saveAsTable(warehouse.bronze_table("source"))
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_2000_columns(warehouse: Warehouse, name: str) -> None:
+    pipeline = next(p for p in ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge") if name.startswith(p))
+    wide(warehouse, WIDTH, (1, 1, "a"), (2, 1, "a"))
+    warehouse.load(pipeline, twice=False, **LOADS[name])
+    rows = [(1, 1, "a"), (2, 1, "a")] if "events" in name else [(1, 1, "a")]
+    wide(warehouse, WIDTH, *rows, (2, 2, "b"))
+    warehouse.load(pipeline, twice=False, **LOADS[name])
+    found = warehouse.spark.table(warehouse.target)
+    found = found.where("is_current") if pipeline == "scd2" else found
+    assert sorted(found.select("id", "c1996", "last").collect()) == [(1, "1996", "a"), (2, "1996", "b")]
