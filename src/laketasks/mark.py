@@ -79,13 +79,6 @@ def mark_of(column: str, kind: DataType) -> str:
     return f"cast(max({column}) AS STRING)"
 
 
-def highest(column: str, kind: DataType) -> str:
-    """SQL for the text of the highest value of a column: the maximum of what is made of each row, where that orders."""
-    if isinstance(kind, TimestampType):
-        return f"cast(max(unix_micros({column})) AS STRING)"
-    return mark_of(f"max({column})", kind)
-
-
 def read_mark(value: str | None, kind: DataType) -> str | None:
     """Return the text for the run log from what `mark_of` gave; raises SourceError for a time that has none."""
     if value is None:

@@ -1,0 +1,1 @@
+../../../../src/laketasks/reshape.py

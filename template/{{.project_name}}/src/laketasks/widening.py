@@ -1,0 +1,1 @@
+../../../../src/laketasks/widening.py
