@@ -38,4 +38,6 @@ def test_420_columns(warehouse: Warehouse, name: str) -> None:
     warehouse.load(pipeline, twice=False, **LOADS[name])
     found = warehouse.spark.table(warehouse.target)
     found = found.where("is_current") if pipeline == "scd2" else found
-    assert sorted(found.select("id", f"c{WIDTH - 4}", "last").collect()) == [(1, str(WIDTH - 4), "a"), (2, str(WIDTH - 4), "b")]
+    other = WIDTH - 4
+    rows = sorted(found.select("id", f"c{other}", "last").collect())
+    assert rows == [(1, str(other), "a"), (2, str(other), "b")]
