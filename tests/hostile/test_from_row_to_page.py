@@ -138,7 +138,8 @@ def test_the_command_that_adopts_a_table_is_one_command(night: Night) -> None:
     assert command == "adopt"
     given = dict(option.removeprefix("--").split("=", 1) for option in options)
     assert given["target_table"] == f"dev_silver.{SCHEMA}.foreign"
-    assert json.loads(given["business_key_columns"]) == [KEY]
+    assert json.loads(given["business_key_columns"]) == ["id"]
+    assert json.loads(given["primary_key_columns"]) == [KEY]
     assert all(option.startswith("--") for option in options)
 
 
