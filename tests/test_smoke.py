@@ -16,8 +16,21 @@ from laketasks.spec import JOB_PARAMETERS
 ROOT = Path(__file__).parents[1]
 GOLDENS = ROOT / "tests" / "generator" / "goldens"
 DATABRICKS = f"""#!{sys.executable}
-import argparse, os, pathlib, sys
+import argparse, json, os, pathlib, sys
 
+if sys.argv[1:3] == ["api", "get"]:
+    path = sys.argv[3]
+    state = lambda result: {{"life_cycle_state": "TERMINATED", "result_state": result}}
+    if "get-output" in path:
+        told = "1 of 101 tables FAILED: a\\n\\n    GuardError: empty\\nTraceback (most recent call last)"
+        print(json.dumps({{"logs": told}}))
+    elif "page_token" in path:
+        print(json.dumps({{"tasks": [{{"task_key": "run_summary", "run_id": 9, "state": state("FAILED")}}]}}))
+    else:
+        assert "run_id=4711" in path, path
+        tasks = [{{"task_key": "a", "run_id": 8, "state": state("FAILED")}}]
+        print(json.dumps({{"tasks": tasks, "next_page_token": "x"}}))
+    sys.exit()
 parser = argparse.ArgumentParser(allow_abbrev=False)
 run = parser.add_subparsers(required=True).add_parser("bundle").add_subparsers(required=True).add_parser("run")
 run.add_argument("job")
@@ -26,6 +39,7 @@ run.add_argument("--params", required=True)
 asked = parser.parse_args()
 with pathlib.Path(os.environ["RAN"]).open("a") as file:
     print(asked.job, asked.target, asked.params, file=file)
+print("Run URL: https://workspace.example/?o=1#job/1/run/4711", file=sys.stderr)
 sys.exit(asked.job in os.environ["FAIL"].split())
 """
 
@@ -36,7 +50,8 @@ def smoke(
     """A run over the golden's job files and those written by hand, and what was run."""
     for name in (".ci", "resources", "bin"):
         (folder / name).mkdir()
-    shutil.copy2(ROOT / ".ci" / "smoke", folder / ".ci" / "smoke")
+    for name in ("smoke", "why"):
+        shutil.copy2(ROOT / ".ci" / name, folder / ".ci" / name)
     shutil.copy(ROOT / "resources" / "bootstrap.job.yml", folder / "resources")
     for file in (GOLDENS / golden / "resources").glob("*.yml"):
         shutil.copy(file, folder / "resources")
@@ -64,6 +79,8 @@ def test_a_job_that_fails_stops_no_other_and_fails_the_run(tmp_path: Path) -> No
     done, ran = smoke(tmp_path, "layers", fail="bronze_to_silver")
     assert (done.returncode, len(ran)) == (1, 2)
     assert done.stderr.splitlines()[-1] == "smoke: failed in dev: bronze_to_silver"
+    assert "== run_summary FAILED\n1 of 101 tables FAILED: a\n\n    GuardError: empty\n" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_folder_without_a_layer_is_no_success(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ _FILES = (
     ".ci/cut",
     ".ci/propose",
     ".ci/smoke",
+    ".ci/why",
     ".ci/tested",
     ".github/dependabot.yml",
     ".github/workflows/check.yml",
