@@ -369,6 +369,8 @@ def metadata_hash(spec: LoadSpec) -> str:
 def _rules_of(config: CdcSourceConfig) -> str:
     given = config.to_dict()
     rules = {name: given[name] for name in _RULES if name in given}
+    if rules.get("delete_mode") != "ignore":
+        rules.pop("delete_mode", None)  # a delete that was applied stays applied in the old way
     return json.dumps(rules, sort_keys=True) if rules else ""
 
 
