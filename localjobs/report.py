@@ -14,6 +14,7 @@ from localjobs.runif import SUCCEEDED
 
 _TAIL_LINES = 12
 _SHOWN = 10
+_SUMMARY_FAILED = "RunFailed: "
 
 
 def report(record: RunRecord, workspace: Path) -> str:
@@ -75,6 +76,8 @@ def _without_traceback(lines: list[str]) -> list[str]:
     if begins is None:
         return lines
     raised = next((n for n in range(begins + 1, len(lines)) if lines[n] and not lines[n].startswith(" ")), len(lines))
+    if raised < len(lines) and _SUMMARY_FAILED in lines[raised]:
+        return lines[:begins] + lines[raised : raised + 1]  # its message repeats the causes
     return lines[:begins] + lines[raised:]
 
 

@@ -167,7 +167,8 @@ def summarize(
     broken = bool(by["failed"] or by["lost"] or by["skipped"] or wrong_names or log_error or on_failed)
     failures = _failures(by["failed"], logged)
     lost = _lost(by["lost"])
-    headline = _headline(spec, by, wrong_names, rows)
+    reasons = [*wrong_names, *(["the run log could not be read"] if log_error else [])]
+    headline = _headline(spec, by, reasons, rows)
     parts = [
         headline,
         *wrong_names,
@@ -268,7 +269,7 @@ def _unknown_names(spec: SummarySpec, states: Sequence[TaskState] | None, *, cho
 
 
 def _headline(
-    spec: SummarySpec, by: Mapping[str, Sequence[_Table]], wrong_names: Sequence[str], rows: Sequence[Row]
+    spec: SummarySpec, by: Mapping[str, Sequence[_Table]], reasons: Sequence[str], rows: Sequence[Row]
 ) -> str:
     good, failed, skipped, lost = (_number(by[fate]) for fate in ("loaded", "failed", "skipped", "lost"))
     total, bad = good + failed + skipped + lost, failed + lost
@@ -280,7 +281,7 @@ def _headline(
     elif skipped:
         verdict = f"{skipped} tables were not {done}"
     else:
-        verdict = f"{wrong_names[0]}; all {good} tables {done}" if wrong_names else f"all {good} tables {done}"
+        verdict = f"{reasons[0]}; all {good} tables {done}" if reasons else f"all {good} tables {done}"
     took = f", {_span(rows):.0f} s from first start to last end" if rows else ""
     left = f", left out {len(spec.skipped)}" if spec.skipped else ""
     unknown = f", not accounted for {lost}" if lost else ""

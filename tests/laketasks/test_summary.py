@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from laketasks.counts import Counts
+from laketasks.counts import LABELS, Counts
 from laketasks.spec import SummarySpec
 from laketasks.summary import TaskState, states_of, summarize
 
@@ -166,3 +166,43 @@ def test_a_child_job_that_did_not_run_stands_for_its_tables() -> None:
     assert "successful 0, failed 1, skipped 899" in summary.text
     assert "  order_2_1: UPSTREAM_FAILED (899 tables)" in summary.text
     assert "no such task" not in summary.text  # z may be one of those that did not run
+
+
+def test_quarantined_rows_are_counted_as_everywhere() -> None:
+    summary = summarize(spec_of(1), states(a="SUCCESS"), [row("a", read=5, new=3, quarantined=2)])
+    assert "read  new  quar.  seconds" in summary.text
+    assert set(LABELS) == {f.name for f in fields(Counts)}
+
+
+def test_a_load_on_rows_of_an_earlier_run_is_named_and_fails_while_its_input_has_not_loaded() -> None:
+    old = '{"c.s.dim": "2026-11-28T03:12:00Z", "c.s.new": null}'
+    rows = [row("dim", "FAILED", error="GuardError: empty"), row("fact", stale_inputs=old)]
+    text = summarize(spec_of(2), states(dim="FAILED", fact="SUCCESS"), rows).text
+    assert "  fact: rows of c.s.dim of 2026-11-28 03:12, c.s.new that was never loaded" in text
+    rows = [row("dim"), row("fact", stale_inputs=old)]  # the input was repaired, the reader was not
+    repaired = summarize(spec_of(2), states(dim="SUCCESS", fact="SUCCESS"), rows)
+    assert not repaired.failed
+    assert "  fact: rows of c.s.dim of 2026-11-28 03:12" in repaired.text
+    assert "rows of" not in summarize(spec_of(1), states(a="SUCCESS"), [row("a", stale_inputs=None)]).text
+
+
+def test_one_error_of_many_tables_is_printed_once() -> None:
+    tables = {f"t{number}": "FAILED" for number in range(9)}
+    rows = [row(key, "FAILED", error="LoadError: no space") for key in tables]
+    summary = summarize(spec_of(9), states(**tables), rows)
+    assert summary.text.count("LoadError: no space") == 1
+    assert "FAILED  t8 (scd1 -> c.s.t8, attempt 1)\n    LoadError: no space" in summary.text
+    assert len(summary.brief) < 1_000
+
+
+def test_a_run_of_some_tasks_is_judged_by_those() -> None:
+    spec = replace(SPEC, task_keys="a, b, c")
+    assert not summarize(spec, states(a="SUCCESS"), [row("a")], chosen=True).failed
+    assert summarize(spec, states(a="SUCCESS"), [row("a")]).text.startswith("2 of 3 tables FAILED: b, c\n")
+
+
+def test_a_run_log_that_cannot_be_read_is_no_success() -> None:
+    summary = summarize(spec_of(1), states(a="SUCCESS"), [], log_error="c.s.l: no such table")
+    assert summary.failed
+    assert summary.text.startswith("the run log could not be read; all 1 tables loaded\n")
+    assert "The run log could not be read (c.s.l: no such table)" in summary.text
