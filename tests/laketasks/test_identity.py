@@ -158,6 +158,19 @@ def test_an_order_that_is_taken_away_is_refused_too(warehouse: Warehouse) -> Non
 
 
 @pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
+def test_an_order_of_another_kind_cannot_be_stored(warehouse: Warehouse, pipeline: str) -> None:
+    warehouse.source("id bigint, v string, u timestamp, w bigint", (1, "a", T(300), 1))
+    warehouse.load(pipeline, sequence_by="u")
+    remedy = "load into a new table" if pipeline == "scd2" else "full_refresh"
+    for context in ({}, {"override_guards": "all"}):
+        with pytest.raises(TargetError, match=rf"sequence_by was u \(time\) and is now w \(number\).*{remedy}"):
+            load_table({**warehouse.parameters(pipeline, sequence_by="w"), **context})
+    if pipeline == "scd1":
+        load_table({**warehouse.parameters(pipeline, sequence_by="w"), "full_refresh": "target"})
+        assert warehouse.last_row()["new"] == 1
+
+
+@pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
 def test_the_order_of_events_is_not_forgotten(warehouse: Warehouse, pipeline: str) -> None:
     columns = "id bigint, v string, u timestamp, w timestamp"
     row: dict[str, Any] = {"source_mode": "events", "on_conflict": "latest"}
