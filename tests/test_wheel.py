@@ -45,7 +45,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_weighs_little(wheel: Path) -> None:
-    assert wheel.stat().st_size < 100_000
+    """Adoption, release from quarantine and the upkeep of the run log run in the workspace, so the wheel has them."""
+    assert wheel.stat().st_size < 200_000
 
 
 def test_it_stands_alone(wheel: Path, tmp_path: Path) -> None:

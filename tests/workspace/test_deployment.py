@@ -136,7 +136,7 @@ def test_a_task_that_fails_says_why_and_fails_the_run(team: Team, first: Deploym
     assert failed == ["sold", "run_summary"]
     (sold,) = (task for task in run.tasks or [] if task.task_key == "sold")
     output = team.client.jobs.get_run_output(sold.run_id or 0)
-    assert "article" in str(output.error)
+    assert "sold.sql: the SQL is not the one from which the job file was generated" in str(output.error)
     assert "Traceback" in str(output.error_trace)
 
 
