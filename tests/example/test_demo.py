@@ -27,7 +27,10 @@ NEVER = ("stale", "dropped", "quarantined")
 ROWS = read_rows()
 NAMES = [row.name for row in ROWS]
 TABLE = yaml.safe_load((ROOT / "bundle" / "execution_table.yml").read_text(encoding="utf-8"))
-THROUGH_SQL = {row["dst_table_name"] for row in TABLE if row.get("sql_file_path")}
+THROUGH_SQL = {row["dst_table_name"]: str(row["sql_file_path"]) for row in TABLE if row.get("sql_file_path")}
+OF_SILVER = {
+    name for name, path in THROUGH_SQL.items() if "{bronze_catalog}" not in (ROOT / "bundle" / path).read_text()
+}
 SOURCES = {row["dst_table_name"]: row.get("src_table_name") for row in TABLE}
 SURROGATES = {row.surrogate for row in ROWS if row.surrogate}
 OURS = {"valid_from", "valid_to", "is_current", "is_deleted", "deleted_at"} | SURROGATES
@@ -113,6 +116,8 @@ def test_counts_are_those_that_bronze_alone_tells(demo: Demo, name: str, run: in
     logged, expected = demo.log[run][name], demo.expected[run][name]
     if run == 1 and name not in THROUGH_SQL and SOURCES[name] not in STORIES:
         expected = dict.fromkeys(expected, 0)  # day 2 leaves this table as it was, so that nothing is read
+    if run == 3 and name in OF_SILVER:
+        expected = dict.fromkeys(expected, 0)  # every table of bronze has a new version, and no table of silver
     assert logged["status"] == "SUCCESS"
     assert {count: logged[count] for count in COUNTS} == {"keys_missing": 0} | expected
     assert [logged[count] for count in NEVER] == [0, 0, 0]
@@ -122,12 +127,12 @@ def test_every_run_loaded_every_table_once(demo: Demo) -> None:
     assert [set(run) for run in demo.log] == [set(NAMES)] * 4
 
 
-def test_a_table_whose_source_stands_still_is_not_read(demo: Demo) -> None:
-    """SQL may read anything, so what is read through it is read each time."""
+def test_a_table_whose_sources_are_unchanged_is_not_read(demo: Demo) -> None:
+    """An unchanged night reads none of the 30 tables, those with SQL included."""
     for name, logged in demo.log[2].items():
         found = {count: logged[count] for count in COUNTS}
         expected = {"keys_missing": 0} | demo.expected[2][name]
-        assert found == (expected if name in THROUGH_SQL else dict.fromkeys(expected, 0)), name
+        assert found == dict.fromkeys(expected, 0), name
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
