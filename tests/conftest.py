@@ -51,6 +51,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     crashes.addoption("--outages", type=int, default=10, help="loads whose engine is killed (default: 10)")
     crashes.addoption("--races", type=int, default=20, help="pairs of loads at once (default: 20)")
     crashes.addoption("--seed", type=int, help="what chance is made of (printed; of the crashes another one each time)")
+    histories = parser.getgroup("histories", "how many sequences of runs tests/histories plays")
+    histories.addoption("--sequences", type=int, help="sequences of 8 runs (default: 500, on Spark 50)")
+    histories.addoption("--from-sequence", type=int, default=0, help="the number of the first of them (default: 0)")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,18 +85,26 @@ def _server_scope(fixture_name: str, config: pytest.Config) -> Literal["session"
     return "module" if config.getoption("--engine") == "sail" else "session"
 
 
-@pytest.fixture(scope=_server_scope)
-def spark(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+@contextmanager
+def session_of(engine: str, folder: Path) -> Iterator[SparkSession]:
+    """A session on a server of its own, which ends with the block."""
     from pyspark.sql import SparkSession
 
-    folder = tmp_path_factory.mktemp(engine)
     catalogs = sorted({*CATALOGS[engine]})
     start = partial(spark_server, small=True) if engine == "spark" else ENGINES[engine]
     with start(catalogs, folder, folder / "server.log") as server, pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "SPARK_REMOTE", server.remote)
         session = SparkSession.builder.getOrCreate()
+        try:
+            yield session
+        finally:
+            session.stop()  # before the server ends: a client that finds it gone retries for minutes
+
+
+@pytest.fixture(scope=_server_scope)
+def spark(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    with session_of(engine, tmp_path_factory.mktemp(engine)) as session:
         yield session
-        session.stop()  # before the server ends: a client that finds it gone retries for minutes
 
 
 @pytest.fixture
