@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
+from pyspark.sql.types import BooleanType, DataType
 
 from laketasks.canonical import differs, groupable
 from laketasks.change import Change, Load, Loader, Replace
-from laketasks.column import ACT, AUDIT, DELETE, FATE, JOB_RUN_ID, LOADED_AT, UPDATED_AT
+from laketasks.column import ACT, AUDIT, DELETE, FATE, IS_DELETED, JOB_RUN_ID, LOADED_AT, UPDATED_AT
 from laketasks.error import GuardError
 from laketasks.source import Source
 from laketasks.spec import LoadSpec
@@ -40,7 +40,7 @@ def change(load: Load, source: Source, target: Target) -> Change:
     if scope:
         _refuse_outside(load, rows, scope)
     retyped = changes_types(target, source.carried)
-    stored = target.frame() if retyped else target.with_columns(source.carried)
+    stored = target.frame() if retyped else target.with_columns({IS_DELETED: BooleanType(), **source.carried})
     stored = stored.where(scope) if scope and target.exists else stored
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
     return Change(
@@ -86,13 +86,19 @@ def _tally(source: Source, rows: DataFrame, stored: DataFrame | None, *, retyped
 
 
 def _compared(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
-    """The rows that both sides have, counted as multisets, and what either has besides."""
+    """The rows that both sides have, counted as multisets, and what either has besides.
+
+    A row that another loader marked as deleted is none of the source's.
+    """
+    own = any(name.lower() == IS_DELETED for name in source.carried)
+    none = "cast(NULL AS BOOLEAN)"
+    deleted = none if own else f"nullif({IS_DELETED}, false)"
     names = [f"c{i}" for i in range(len(source.carried))]
     values = [f"{groupable(quote(c), kind)} AS {n}" for n, (c, kind) in zip(names, source.carried.items(), strict=True)]
     both = (
-        rows.selectExpr(*values, "1 AS arrived", "0 AS kept")
-        .unionAll(stored.selectExpr(*values, "0 AS arrived", "1 AS kept"))
-        .groupBy(*names)
+        rows.selectExpr(*values, f"{none} AS deleted", "1 AS arrived", "0 AS kept")
+        .unionAll(stored.selectExpr(*values, f"{deleted} AS deleted", "0 AS arrived", "1 AS kept"))
+        .groupBy(*names, "deleted")
         .agg(F.expr("sum(arrived) AS arrived"), F.expr("sum(kept) AS kept"))
     )
     sums = both.agg(

@@ -257,10 +257,10 @@ def _plan(
         return outcome if context.dry_run else _with_comment(spark, spec, past, outcome)
     stored = look(target, loader)
     first = anew or not stored.rows
-    if not first:
+    if stored.rows:  # full_refresh does not replace a history either
         check_grain(spec, target, last, partial(command, target, spec, context))
-        if loader.merges and not (past.untouched and last and merged_before(last)):
-            check_rows(target, loader, keys, stored, partial(command, target, spec, context))
+    if not first and loader.merges and not (past.untouched and last and merged_before(last)):
+        check_rows(target, loader, keys, stored, partial(command, target, spec, context))
 
     def changes() -> Feed:
         since = last if past.untouched and not first else None

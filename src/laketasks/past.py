@@ -82,16 +82,14 @@ def compare_identity(
 ) -> tuple[Difference, ...]:
     """Compare the load with the last success of a target that has rows; `stored` is None where it has none.
 
-    Where no run log tells of which column the stored sequences are, the rows are asked.
+    The rows are asked of which column their sequences are, unless the last success wrote them in an order.
     """
     if stored is None:
         return ()
     before = dict(last.parts) if last else {"contract": now["contract"]}
     now = dict(now)
-    if "sequence_by" not in before:
-        column = _one_column(str(now["sequence_by"]))
-        if column and stores_other_order(stored, column):
-            before["sequence_by"] = "another column"
+    if not (untouched and last and merged_before(last) and before.get("sequence_by")):
+        before |= _stored_order(spec, before.get("sequence_by") or "", str(now["sequence_by"]), stored)
     if last is not None:
         before["target table"] = f"version {last.target.version}" if last.target.version is not None else "unknown"
         now["target table"] = before["target table"] if untouched else "what somebody else, or a killed load, left"
@@ -102,6 +100,18 @@ def compare_identity(
     return tuple(
         difference if not (by_reload and difference.part == "SQL") else _passed(difference) for difference in found
     )
+
+
+def _stored_order(spec: LoadSpec, logged: object, now: str, stored: Target) -> dict[str, str]:
+    """Return the part `sequence_by` of a past of which the run log does not tell it, where the rows do.
+
+    Nothing is known of them where they were restored or changed by somebody else, or where the last success was an
+    overwrite, which may have found equal rows and left theirs.
+    """
+    column = _one_column(now)
+    if spec.execution_pipeline == "fact_overwrite" or logged not in ("", now) or not column:
+        return {}
+    return {"sequence_by": "another column"} if stores_other_order(stored, column) else {}
 
 
 def refuse_differences(spec: LoadSpec, found: tuple[Difference, ...]) -> None:

@@ -229,6 +229,63 @@ def test_a_change_by_hand_is_made_good(warehouse: Warehouse) -> None:
     assert warehouse.rows("id", "v") == [(1, "a"), (2, "b")]
 
 
+# --- what the log does not know of the rows ---
+
+ORDERED = "id bigint, v string, u timestamp, w timestamp"
+
+
+@pytest.mark.parametrize("asked", ["target", "all"])
+@pytest.mark.parametrize("now", ["scd1", "fact_overwrite", "fact_incremental_merge"])
+def test_full_refresh_does_not_replace_a_history_either(warehouse: Warehouse, now: str, asked: str) -> None:
+    for day, value in enumerate("ab", start=1):
+        warehouse.source(U, (1, value, T(day)))
+        warehouse.load("scd2", twice=False, **BY_U)
+    commits = warehouse.commits()
+    for logged in (True, False):
+        with pytest.raises(TargetError, match="history"):
+            load_table({**warehouse.parameters(now, **BY_U), "full_refresh": asked})
+        assert warehouse.commits() == commits
+        if logged:
+            forget_the_log(warehouse)
+
+
+@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
+def test_a_restored_target_has_the_order_of_then(warehouse: Warehouse, pipeline: str) -> None:
+    warehouse.source(ORDERED, (1, "a", T(300), T(1)))
+    warehouse.load(pipeline, twice=False, sequence_by="u")
+    first = warehouse.commits() - 1
+    load_table({**warehouse.parameters(pipeline, sequence_by="w"), "override_guards": "target"})
+    restore(warehouse, first)
+    warehouse.source(ORDERED, (1, "b", T(301), T(2)))
+    warehouse.refuses(pipeline, TargetError, "sequence_by was another column and is now w", sequence_by="w")
+    load_table({**warehouse.parameters(pipeline, sequence_by="w"), "override_guards": "target"})
+    assert values(warehouse, "is_current" if pipeline == "scd2" else "true") == {1: "b"}
+
+
+@pytest.mark.parametrize("between", [{}, {"sequence_by": "w"}], ids=["no order", "the new order"])
+def test_an_overwrite_that_wrote_nothing_leaves_the_order(warehouse: Warehouse, between: dict[str, Any]) -> None:
+    warehouse.source(ORDERED, (1, "a", T(300), T(1)))
+    warehouse.load("scd1", twice=False, sequence_by="u")
+    warehouse.load("fact_overwrite", twice=False, **between)
+    warehouse.source(ORDERED, (1, "b", T(301), T(2)))
+    warehouse.refuses("scd1", TargetError, "sequence_by was another column and is now w", sequence_by="w")
+    warehouse.load("scd1", twice=False, sequence_by="w", context={"full_refresh": "target"})
+    assert warehouse.rows("v") == [("b",)]
+
+
+def test_an_overwrite_of_equal_rows_takes_back_their_deletes(warehouse: Warehouse) -> None:
+    columns = "id bigint, v string, gone boolean, u timestamp"
+    row = {"apply_as_deletes": "gone", "except_column_list": ["gone"], "sequence_by": "u"}
+    warehouse.source(columns, (1, "a", False, T(1)), (2, "b", False, T(1)))
+    warehouse.load("scd1", twice=False, **row)
+    warehouse.source(columns, (1, "a", True, T(1)), (2, "b", False, T(1)))
+    warehouse.load("scd1", twice=False, **row)
+    warehouse.source(columns, (1, "a", False, T(1)), (2, "b", False, T(1)))
+    warehouse.load("fact_overwrite", **row)
+    deleted = warehouse.spark.table(warehouse.target).where("is_deleted").count()
+    assert (warehouse.rows("id", "v"), deleted) == ([(1, "a"), (2, "b")], 0)
+
+
 # --- SQL ---
 
 
