@@ -4,14 +4,14 @@ JOB := resources/bronze_to_silver.job.yml
 DEMO := .demo
 SPARK_TESTS := tests
 
-.PHONY: demo run test test-spark test-apis test-cli oracles crashes adoption kills mutations words lint template bench bench-generator bench-loaders clean
+.PHONY: demo run test test-spark test-apis test-cli oracles crashes adoption kills histories mutations words lint template bench bench-generator bench-loaders clean
 
 demo: .venv/run.stamp      ## load the example's two days on this machine and show what came out
 	@$(RUN) -m example demo --workspace $(DEMO)
 run: .venv/run.stamp       ## run the generated job in the demo's workspace
 	@$(RUN) -m localjobs run $(JOB) --workspace $(DEMO)
-test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, of its versions, by the CLI, the oracles, and what kills, sleeps or mutates for minutes
-	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth and not words"
+test: .venv/test.stamp .venv-minilake/minilake.stamp  ## every test but those on Spark, of its versions, by the CLI, the oracles, and what kills, sleeps, mutates or plays histories for minutes
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not spark and not api and not cli and not oracle and not crash and not kill and not mutation and not truth and not words and not history"
 test-spark: .venv/test.stamp .venv-spark/spark.stamp  ## the tests on OSS Spark + Delta, the loaders' among them
 	@$(RUN) -m pytest --engine spark -m spark $(SPARK_TESTS)
 APIS := .venv-apis/spark-3-5.stamp .venv-apis/spark-4-0.stamp .venv-apis/spark-4-3.stamp
@@ -31,6 +31,8 @@ adoption: .venv/test.stamp  ## adopt the 135 tables of a driver notebook in one 
 	@$(RUN) -m pytest -s --driver-tables 135 tests/journeys/test_adoption.py
 kills: .venv/test.stamp    ## kill 50 local runs at any moment; repair them, or run again (docs/running.md)
 	@$(RUN) -m pytest -s -m kill tests/localjobs
+histories: .venv/test.stamp  ## 500 random sequences of 8 runs, between which everything changes: the right table, or a refusal
+	@$(RUN) -m pytest -s -m history tests/histories
 mutations: .venv/test.stamp  ## 5,000 files of metadata with mistakes: no trace, no file, no problem lost
 	@$(RUN) -m pytest -s -m mutation tests/mutations
 lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/

@@ -1,14 +1,15 @@
 """What a load must do, in plain Python, by what the documentation says.
 
-A load compares all rows of the source with the rows that are stored: an incremental one may read less, but the histories
-bring nothing that it would miss. So the model knows no watermarks, and what a watermark passes by is a difference. The
-exception is a load that was told by override_guards to keep what another SQL made: then the rows behind `floor` stay.
+A load compares all rows of the source with the rows that are stored: an incremental one may read less, but the
+histories bring nothing that it would miss. So the model knows no watermarks, and what a watermark passes by is a
+difference. The exception is a load that was told by override_guards to keep what another SQL made: then the rows
+behind one of `floors` stay.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import Any
@@ -75,45 +76,32 @@ class Situation:
     past: Past
     run_start: int
     floors: tuple[Any, ...] = ()
+    target_types: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)  # of the source's columns
 
 
 def judge(at: Situation) -> Verdict:
     """What may come of the load."""
-    verdict = Verdict()
-    row, asked = at.row, at.asked
-    stored = at.stored or []
-    refreshed = _refreshed(at, verdict)
-    first = refreshed or not stored
+    verdict = Verdict(order=at.past.order)
     if at.source is None:
         verdict.must.append("there is no source")
         return verdict
-    if not first:
-        _refuse_past(at, verdict)
-    elif stored and (at.past.pipeline == "scd2") != (row.pipeline == "scd2"):
-        verdict.must.append("full_refresh would lose the history")
+    refreshed = _refreshed(at, verdict)
+    first = refreshed or not at.stored
+    _refuse_past(at, verdict, first=first)
     _refuse_asked(at, verdict)
-    reconciles = _reconciles(at)
-    if row.get("schema_evolution") == "fail" and at.stored is not None:
-        new = [name for name in row.carried(at.columns) if name not in at.target_columns]
-        if new:
-            verdict.must.append(f"schema_evolution fail and {new} are new")
-    drops = [name for name in at.target_columns if name not in (*row.carried(at.columns), *SYSTEM)]
-    if row.get("schema_evolution") == "drop_columns" and row.get("replace_where") and drops:
-        verdict.must.append("drop_columns with replace_where")
-    everything = _read(at, None)
-    arrived, held = _judged(row, everything, verdict)
-    if not arrived and stored and not asked.override and row.get("on_empty_source", "fail") == "fail":
-        full = row.load_type == "full" or refreshed
-        (verdict.must if full else verdict.may).append("nothing is read")
-    arrived = _settled(row, arrived, verdict)
-    scope = CONDITIONS[row.get("replace_where")] if row.get("replace_where") else None
-    if scope and any(not scope(each) for each in arrived if not _deletes(row, each)):
-        verdict.must.append("rows outside of replace_where")
-    verdict.order = at.past.order
+    _refuse_columns(at, verdict)
+    everything = _read(at)
+    arrived, held = _judged(at.row, everything, verdict)
+    _refuse_empty(at, verdict, arrived, refreshed=refreshed)
+    arrived = _settled(at.row, arrived, verdict)
+    _refuse_outside(at.row, verdict, arrived)
+    if verdict.must:
+        return verdict
     for floor in at.floors if not refreshed else ():
-        some = [each for each in arrived if each[row.watermark] >= floor]
-        verdict.tables.append(_loaded(at, some, everything, held, first, reconciles, verdict))
-    verdict.tables.append(_loaded(at, arrived, everything, held, first, reconciles, verdict))
+        some = [each for each in arrived if each[at.row.watermark] >= floor]
+        verdict.tables.append(_loaded(at, some, everything, held, first, verdict))
+    verdict.tables.append(_loaded(at, arrived, everything, held, first, verdict))
     return verdict
 
 
@@ -130,35 +118,75 @@ def _refreshed(at: Situation, verdict: Verdict) -> bool:
     return True
 
 
-def _refuse_past(at: Situation, verdict: Verdict) -> None:
-    """docs/changes.md, the rows of the decision table that refuse; and rows that no loader wrote."""
-    row, past, override = at.row, at.past, at.asked.override
-    stored = at.stored or []
-    must = verdict.must if past.certain else verdict.may
-    if (past.pipeline == "scd2") != (row.pipeline == "scd2"):
+def _refuse_past(at: Situation, verdict: Verdict, *, first: bool) -> None:
+    """docs/changes.md, the rows of the decision table that refuse; and rows that no loader can go on from."""
+    row, past = at.row, at.past
+    if at.stored and (past.pipeline == "scd2") != (row.pipeline == "scd2"):
         verdict.must.append("a history and a table without one")
+    if first:
+        return
+    stored = at.stored or []
     if row.merges and any(each["_job_run_id"] is None for each in stored):
         verdict.must.append("rows that no loader wrote")
     if row.merges and _doubled(row, stored):
         verdict.must.append("two rows of one key")
     if row.merges and any(key not in at.target_columns for key in row.key_columns):
         verdict.may.append("the table has no such key")
-    last = past.last
-    if last is not None:
-        if row.merges and last.merges and sorted(last.key_columns) != sorted(row.key_columns):
-            must.append("other keys")
-        if row.history and last.history and row.history != last.history and not override:
-            must.append("other columns make a version")
-        if row.sql and last.sql and row.statement != last.statement and row.load_type == "incremental":
-            if not (override or at.asked.reload):
-                must.append("other SQL")
+    if past.last is not None:
+        _refuse_last(at, past.last, verdict.must if past.certain else verdict.may)
     elif past.keys and sorted(past.keys) != sorted(row.key_columns):
         verdict.may.append("other keys, and the log does not know")
-    if row.merges and not override:
-        if past.order and row.order and past.order != row.order and any(each.get("_sequence") for each in stored):
-            verdict.must.append("stored sequences are of another column")
-        elif last is not None and past.last_order != row.order:
-            verdict.may.append("another order than the last success had")
+    if row.merges and not at.asked.override:
+        _refuse_order(at, verdict)
+
+
+def _refuse_last(at: Situation, last: Row, refusals: list[str]) -> None:
+    """The parts that the log tells of."""
+    row, override = at.row, at.asked.override
+    if row.merges and last.merges and sorted(last.key_columns) != sorted(row.key_columns):
+        refusals.append("other keys")
+    if row.history and last.history and row.history != last.history and not override:
+        refusals.append("other columns make a version")
+    other_sql = row.sql and last.sql and row.statement != last.statement and row.load_type == "incremental"
+    if other_sql and not (override or at.asked.reload):
+        refusals.append("other SQL")
+
+
+def _refuse_order(at: Situation, verdict: Verdict) -> None:
+    row, past = at.row, at.past
+    sequences = any(each.get("_sequence") is not None for each in at.stored or [])
+    if past.order and row.order and past.order != row.order and sequences:
+        verdict.must.append("stored sequences are of another column")
+    elif past.last is not None and past.last_order != row.order:
+        verdict.may.append("another order than the last success had")
+
+
+def _refuse_columns(at: Situation, verdict: Verdict) -> None:
+    """The columns that cannot be taken, or may not be."""
+    row, carried = at.row, at.row.carried(at.columns)
+    new = [name for name in carried if name not in at.target_columns]
+    if row.get("schema_evolution") == "fail" and at.stored is not None and new:
+        verdict.must.append(f"schema_evolution fail and {new} are new")
+    drops = [name for name in at.target_columns if name not in (*carried, *SYSTEM)]
+    if row.get("schema_evolution") == "drop_columns" and row.get("replace_where") and drops:
+        verdict.must.append("drop_columns with replace_where")
+    for system, column in (("_sequence", row.order), ("_watermark", row.watermark)):
+        stored_as = at.target_types.get(system)
+        if row.merges and stored_as and at.kinds.get(column, "timestamp") != stored_as:
+            verdict.may.append(f"{system} is stored as {stored_as}")
+
+
+def _refuse_empty(at: Situation, verdict: Verdict, arrived: list[SourceRow], *, refreshed: bool) -> None:
+    allowed = at.asked.override or at.row.get("on_empty_source", "fail") == "allow"
+    if not arrived and at.stored and not allowed:
+        full = at.row.load_type == "full" or refreshed
+        (verdict.must if full else verdict.may).append("nothing is read")
+
+
+def _refuse_outside(row: Row, verdict: Verdict, arrived: list[SourceRow]) -> None:
+    scope = CONDITIONS[row.get("replace_where")] if row.get("replace_where") else None
+    if scope and any(not scope(each) for each in arrived if not _deletes(row, each)):
+        verdict.must.append("rows outside of replace_where")
 
 
 def _doubled(row: Row, stored: list[Stored]) -> bool:
@@ -191,7 +219,7 @@ def _reconciles(at: Situation) -> bool:
 # --- the rows of the source ---
 
 
-def _read(at: Situation, _since: Any) -> list[SourceRow]:
+def _read(at: Situation) -> list[SourceRow]:
     """The rows that the row's SQL makes of the source."""
     assert at.source is not None
     if not at.row.sql:
@@ -250,10 +278,9 @@ def _loaded(
     everything: list[SourceRow],
     held: list[SourceRow],
     first: bool,
-    reconciles: bool,
     verdict: Verdict,
 ) -> list[Stored]:
-    row = at.row
+    row, reconciles = at.row, _reconciles(at)
     stored = [] if first else [dict(each) for each in at.stored or []]
     carried = row.carried(at.columns)
     if not row.merges:
@@ -280,12 +307,8 @@ def _overwritten(at: Situation, rows: list[SourceRow], carried: list[str], store
     row = at.row
     made = [{name: each[name] for name in carried} for each in rows if not _deletes(row, each)]
     scope = CONDITIONS[row.get("replace_where")] if row.get("replace_where") else None
-    kept = [each for each in stored if scope is not None and not _scoped(scope, each)]
-    return [*({**each, "_any": True} for each in made), *kept]
-
-
-def _scoped(scope: Callable[[Stored], bool], each: Stored) -> bool:
-    return scope(each)
+    kept = [each for each in stored if scope is not None and not scope(each)]
+    return [*made, *kept]
 
 
 def _missing(
@@ -364,9 +387,9 @@ class Load:
                 there.update(self._meta(each, there), is_deleted=True)
             return
         reordered = self.forget and sequence is not None
-        if reordered or there.get("is_deleted") or self._differs(each, there, self._compared()):
-            if not row.get("insert_only"):
-                there.update(self._values(each, there), **self._meta(each, there), is_deleted=False)
+        changed = reordered or there.get("is_deleted") or self._differs(each, there, self._compared())
+        if changed and not row.get("insert_only"):
+            there.update(self._values(each, there), **self._meta(each, there), is_deleted=False)
 
     def vanish(self, key: tuple[Any, ...], reconciles: bool) -> None:
         mode = self.row.get("delete_mode", "soft") if reconciles else self.row.get("on_missing", "ignore")
@@ -421,14 +444,8 @@ class Load:
             if not deletes:
                 self._open(each, None, start)
             return
-        mode = row.get("delete_mode", "soft")
         if deletes:
-            if mode == "soft" or (mode == "new_record" and not there["is_deleted"]):
-                kept = {**there}
-                self._close(there, start, deleted=True, meta=self._meta(each, there))
-                if mode == "new_record":
-                    reopened = {**kept, **self._meta(each, kept), "valid_from": start, "is_deleted": True}
-                    self.stored.append(reopened)
+            self._end(there, each, start)
             return
         tracked, untracked = self._tracked()
         if there["is_deleted"] or self._differs(each, there, tracked):
@@ -438,6 +455,15 @@ class Load:
         elif (self.forget and sequence is not None) or self._differs(each, there, untracked):
             changed = {n: v for n, v in self._values(each, there).items() if n in untracked}
             there.update(changed, **self._meta(each, there))
+
+    def _end(self, there: Stored, each: SourceRow, start: int) -> None:
+        mode = self.row.get("delete_mode", "soft")
+        if mode == "ignore" or (mode == "new_record" and there["is_deleted"]):
+            return
+        kept, meta = {**there}, self._meta(each, there)
+        self._close(there, start, deleted=True, meta=meta)
+        if mode == "new_record":
+            self.stored.append({**kept, **meta, "valid_from": start, "is_deleted": True})
 
     def vanish_version(self, key: tuple[Any, ...], reconciles: bool) -> None:
         mode = self.row.get("delete_mode", "soft") if reconciles else self.row.get("on_missing", "ignore")

@@ -6,8 +6,11 @@ nothing. `make histories` plays 500 sequences; the seed is printed, and `--seed`
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import sys
+import traceback
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -38,10 +41,12 @@ def play(engine: str, spark: SparkSession, folder: Path, seed: int, number: int,
         create_run_log(spark, warehouse.run_log)
         world = World.begin(warehouse, random.Random(f"{seed} {number}"))
         wrong = ""
-        for run in range(RUNS):
-            wrong = world.run(world.between() if run else world.unasked)
-            if wrong:
-                break
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                for run in range(RUNS):
+                    wrong = wrong or ("" if world.over else world.run(world.between(run)))
+        except Exception:
+            wrong = traceback.format_exc()
         counts.update(world.counts)
     told = "\n  ".join(world.told)
     return f"--seed {seed}, sequence {number}: {wrong}\n  {told}" if wrong else ""

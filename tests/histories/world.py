@@ -23,6 +23,9 @@ from tests.laketasks.warehouse import R, T, Warehouse
 BY_HAND = 9  # the key that insert_by_hand uses
 KINDS = ("timestamp", "timestamp", "date", "bigint")
 
+# Sail 0.7 keeps the schema of a table that was dropped or restored behind its back, and then cannot read the new one.
+SAIL_LIMITS = ("is not available in Delta file scan schema", "schema evolution not yet implemented")
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -61,6 +64,7 @@ class World:
     floors: list[Any] = field(default_factory=list)  # behind which rows stay as another SQL made them
     refused: bool = False
     inserted: bool = False
+    over: bool = False
     told: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -73,10 +77,6 @@ class World:
         world._bring()
         world._tell(f"late {world.late}, {world.kind}, w is u {world.offset:+}; {world.row}")
         return world
-
-    @property
-    def unasked(self) -> Asked:
-        return Asked()
 
     # --- the source ---
 
@@ -177,13 +177,20 @@ class World:
 
     # --- what happens between two runs ---
 
-    def between(self) -> Asked:
-        """Let chance do something to each of them; the job parameters of the next run."""
+    def between(self, runs: int) -> Asked:
+        """Let chance do something to each of them, but before the first run; the job parameters of the next."""
         dice = self.dice
+        if not runs:
+            return Asked()
         if self.refused and dice.random() < 0.7:
             return self._remedied()
+        if dice.random() < 0.12:
+            self._tell("nothing happens")
+            return Asked()
         for _ in range(dice.choice([0, 0, 1, 1, 2])):
             self._change_row()
+        if dice.random() < 0.08:
+            return self._for_all()
         acts: list[tuple[float, Callable[[], str]]] = [
             (0.1, self._restore),
             (0.04, self._drop_target),
@@ -208,13 +215,21 @@ class World:
 
     def _parameters(self) -> Asked:
         dice = self.dice
+        row = self.row
+        reconciles = row.merges and row.get("source_mode") != "snapshot" and not row.get("where")
+        named = dice.random() < 0.1  # where it makes no sense, too
         return Asked(
             override=dice.random() < 0.08,
-            refresh=dice.choices(["", "named", "all"], weights=[92, 4, 4])[0],
-            reconcile=dice.choices(["", "named", "all"], weights=[90, 5, 5])[0],
-            reload=dice.random() < 0.05,
+            refresh="named" if dice.random() < 0.05 and (row.pipeline != "scd2" or named) else "",
+            reconcile="named" if dice.random() < 0.06 and (reconciles or named) else "",
+            reload=dice.random() < 0.05 and (self.kind != "bigint" or named),
             dry_run=dice.random() < 0.06,
         )
+
+    def _for_all(self) -> Asked:
+        """A run that asks all of its tables for something, whether it makes sense for this one or not."""
+        asked = self.dice.choice(["refresh", "reconcile"])
+        return Asked(refresh="all" if asked == "refresh" else "", reconcile="all" if asked == "reconcile" else "")
 
     def _change_row(self) -> None:
         self.row, what = changed_row(self.dice, self.row, late=self.late, bigint=self.kind == "bigint")
@@ -223,7 +238,7 @@ class World:
     def _remedied(self) -> Asked:
         """What a refusal names as its remedy, or the row as it was."""
         dice = self.dice
-        if self.inserted:
+        if self.inserted and "id" in self._target_columns():
             self._sql(f"DELETE FROM {self.warehouse.target} WHERE id = {BY_HAND}")
             self.inserted = False
             self._tell("what was inserted by hand is deleted")
@@ -259,7 +274,7 @@ class World:
 
     def _edit_target(self) -> str:
         stored = self._stored()
-        if not stored:
+        if not stored or not {"id", "v"} <= stored[0].keys():
             return "no row to edit"
         key = self.dice.choice([each["id"] for each in stored])
         which = f"id = {key}" if key is not None else "id IS NULL"
@@ -366,7 +381,10 @@ class World:
         except (LoadError, SpecError) as refusal:
             error = f"{type(refusal).__name__}: {refusal}"
         except Exception as trace:  # of which the reader of the test is to see the history
-            return f"{type(trace).__name__}: {trace}"
+            self.over = any(limit in str(trace) for limit in SAIL_LIMITS)
+            self._count("ended by Sail") if self.over else None
+            types = self._target_types()
+            return "" if self.over else f"{type(trace).__name__}: {trace}, target {types}"
         found = self._stored()
         if error:
             self._tell(f"refused: {error}")
@@ -410,6 +428,8 @@ class World:
             columns=source,
             stored=stored,
             target_columns=columns,
+            target_types=self._target_types(),
+            kinds=dict(self._columns),
             past=self.past,
             run_start=micros(R(run)),
             floors=tuple(self.floors),
@@ -482,9 +502,12 @@ class World:
         return sorted(rows, key=str)
 
     def _target_columns(self) -> list[str]:
+        return list(self._target_types())
+
+    def _target_types(self) -> dict[str, str]:
         if not self._target_there():
-            return []
-        return [name.lower() for name in self.warehouse.spark.table(self.warehouse.target).columns]
+            return {}
+        return {name.lower(): kind for name, kind in self.warehouse.spark.table(self.warehouse.target).dtypes}
 
     def _keep(self) -> None:
         """Remember the version of the target as one that may be restored."""
