@@ -40,7 +40,8 @@ def change(load: Load, source: Source, target: Target) -> Change:
     if scope:
         _refuse_outside(load, rows, scope)
     retyped = changes_types(target, source.carried)
-    stored = target.frame() if retyped else target.with_columns({IS_DELETED: BooleanType(), **source.carried})
+    marked = {} if _carries_mark(source) else {IS_DELETED: BooleanType()}
+    stored = target.frame() if retyped else target.with_columns({**marked, **source.carried})
     stored = stored.where(scope) if scope and target.exists else stored
     columns = (*source.carried, LOADED_AT, UPDATED_AT, JOB_RUN_ID)
     return Change(
@@ -85,14 +86,18 @@ def _tally(source: Source, rows: DataFrame, stored: DataFrame | None, *, retyped
     return counted.unionAll(left_out.selectExpr(f"'ignored' AS {FATE}", f"cast(NULL AS STRING) AS {ACT}", "rows"))
 
 
+def _carries_mark(source: Source) -> bool:
+    """Return whether `is_deleted` is a column of the source's own."""
+    return any(name.lower() == IS_DELETED for name in source.carried)
+
+
 def _compared(source: Source, rows: DataFrame, stored: DataFrame) -> DataFrame:
     """The rows that both sides have, counted as multisets, and what either has besides.
 
     A row that another loader marked as deleted is none of the source's.
     """
-    own = any(name.lower() == IS_DELETED for name in source.carried)
     none = "cast(NULL AS BOOLEAN)"
-    deleted = none if own else f"nullif({IS_DELETED}, false)"
+    deleted = none if _carries_mark(source) else f"nullif({IS_DELETED}, false)"
     names = [f"c{i}" for i in range(len(source.carried))]
     values = [f"{groupable(quote(c), kind)} AS {n}" for n, (c, kind) in zip(names, source.carried.items(), strict=True)]
     both = (

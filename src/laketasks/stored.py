@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, DateType, NumericType, TimestampNTZType, TimestampType
 
 from laketasks.change import Loader
 from laketasks.column import IS_DELETED, JOB_RUN_ID, LOADED_AT, SEQUENCE, UPDATED_AT, VALID_FROM
@@ -98,7 +99,9 @@ def stores_other_order(target: Target, column: str) -> bool:
     inserted = f"{UPDATED_AT} <=> {LOADED_AT} AND {JOB_RUN_ID} <> 'adopted' AND {quote(own)} IS NOT NULL"
     if target.column(IS_DELETED) is not None:
         inserted += f" AND NOT coalesce({IS_DELETED}, false)"
-    other = f"{SEQUENCE} IS NOT NULL AND NOT ({SEQUENCE} <=> {quote(own)})"
+    other = f"{SEQUENCE} IS NOT NULL"
+    if _comparable(target.columns[own], target.columns[target.column(SEQUENCE) or SEQUENCE]):
+        other += f" AND NOT ({SEQUENCE} <=> {quote(own)})"
     return not target.frame().where(f"{inserted} AND {other}").limit(1).isEmpty()
 
 
@@ -106,6 +109,11 @@ def fill_is_deleted(target: Target) -> int:
     """Set is_deleted to false where it is NULL, as in rows from before the table had it: the number of these rows."""
     where = f"{IS_DELETED} IS NULL"
     return int(target.spark.sql(f"UPDATE {target.quoted} SET {IS_DELETED} = false WHERE {where}").collect()[0][0])
+
+
+def _comparable(one: DataType, other: DataType) -> bool:
+    families = ((NumericType,), (DateType, TimestampType, TimestampNTZType))
+    return one == other or any(isinstance(one, family) and isinstance(other, family) for family in families)
 
 
 def forget_order(target: Target, written_at: str) -> int:

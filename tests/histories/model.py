@@ -179,7 +179,7 @@ def _refuse_columns(at: Situation, verdict: Verdict) -> None:
 def _refuse_empty(at: Situation, verdict: Verdict, arrived: list[SourceRow], *, refreshed: bool) -> None:
     allowed = at.asked.override or at.row.get("on_empty_source", "fail") == "allow"
     if not arrived and at.stored and not allowed:
-        full = at.row.load_type == "full" or refreshed
+        full = refreshed or (at.row.load_type == "full" and at.past.last != at.row)  # the same may have nothing to read
         (verdict.must if full else verdict.may).append("nothing is read")
 
 

@@ -273,6 +273,15 @@ def test_an_overwrite_that_wrote_nothing_leaves_the_order(warehouse: Warehouse, 
     assert warehouse.rows("v") == [("b",)]
 
 
+@pytest.mark.parametrize("kind", ["bigint", "date", "string"])
+def test_an_order_of_another_type_is_asked_of_the_rows(warehouse: Warehouse, kind: str) -> None:
+    columns, value = f"id bigint, v string, u timestamp, w {kind}", {"bigint": 7, "date": T(1).date(), "string": "s"}
+    warehouse.source(columns, (1, "a", T(1.5), value[kind]))
+    warehouse.load("scd1", twice=False, sequence_by="u")
+    forget_the_log(warehouse)
+    warehouse.refuses("scd1", TargetError, "sequence_by was another column and is now w", sequence_by="w")
+
+
 def test_an_overwrite_of_equal_rows_takes_back_their_deletes(warehouse: Warehouse) -> None:
     columns = "id bigint, v string, gone boolean, u timestamp"
     row = {"apply_as_deletes": "gone", "except_column_list": ["gone"], "sequence_by": "u"}
