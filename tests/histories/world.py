@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from laketasks.entry import load_table
-from laketasks.error import LoadError
+from laketasks.error import EngineError, LoadError
 from laketasks.spec import SpecError
 from laketasks.sql import micros
 from laketasks.sql_fingerprint import fingerprint
@@ -301,13 +301,14 @@ class World:
             return "no source to swap"
         name = self.row.source
         log = self.warehouse.workspace.joinpath(*self.warehouse.bronze, name, "_delta_log")
-        commits = len(list(log.glob("*.json")))
+        commits = max(1, len(list(log.glob("*.json"))))
         self._behind()
         self._bring("green", commits)
         swap(self.warehouse, name, "green")
         for left in ("green", f"{name}_old"):
             self._sql(f"DROP TABLE IF EXISTS {self.warehouse.bronze_table(left)}")
-            shutil.rmtree(self.warehouse.workspace.joinpath(*self.warehouse.bronze, left), ignore_errors=True)
+            if self.warehouse.bronze[0] != "spark_catalog":  # which keeps the folder of a table that it renames
+                shutil.rmtree(self.warehouse.workspace.joinpath(*self.warehouse.bronze, left), ignore_errors=True)
         return f"source swapped after {commits} commits"
 
     def _rename(self) -> str:
@@ -378,13 +379,10 @@ class World:
         try:
             load_table(parameters)
             error = ""
-        except (LoadError, SpecError) as refusal:
-            error = f"{type(refusal).__name__}: {refusal}"
         except Exception as trace:  # of which the reader of the test is to see the history
-            self.over = any(limit in str(trace) for limit in SAIL_LIMITS)
-            self._count("ended by Sail") if self.over else None
-            types = self._target_types()
-            return "" if self.over else f"{type(trace).__name__}: {trace}, target {types}"
+            error = f"{type(trace).__name__}: {trace}"
+            if not isinstance(trace, (LoadError, SpecError)) or isinstance(trace, EngineError):
+                return self._stopped(error)
         found = self._stored()
         if error:
             self._tell(f"refused: {error}")
@@ -398,6 +396,14 @@ class World:
         if verdict.must:
             return f"not refused although {verdict.must}"
         return self._judge(at, verdict, found or [])
+
+    def _stopped(self, error: str) -> str:
+        """What an engine did not do is wrong, but for what Sail cannot; that ends the sequence."""
+        self.over = any(limit in error for limit in SAIL_LIMITS)
+        if not self.over:
+            return f"{error}, target {self._target_types()}"
+        self._count("ended by Sail")
+        return ""
 
     def _judge(self, at: Situation, verdict: Verdict, found: list[Stored]) -> str:
         logged = self.warehouse.last_row()

@@ -515,8 +515,9 @@ def swap(
         warehouse.source(columns, *(rows or []), name=other)
     one, two = (warehouse.bronze_table(each) for each in (name, other))
     if warehouse.bronze[0] == "spark_catalog":
-        warehouse.spark.sql(f"ALTER TABLE {one} RENAME TO {warehouse.bronze_table(name + '_old')}").collect()
-        warehouse.spark.sql(f"ALTER TABLE {two} RENAME TO {one}").collect()
+        schema = warehouse.bronze[1]  # a new name has no catalog there
+        warehouse.spark.sql(f"ALTER TABLE {one} RENAME TO {schema}.{name}_old").collect()
+        warehouse.spark.sql(f"ALTER TABLE {two} RENAME TO {schema}.{name}").collect()
         return
     folder = warehouse.workspace.joinpath(*warehouse.bronze)
     for each in (one, two):
