@@ -448,8 +448,8 @@ def _complete(plan: _Plan, target: Target, outcome: Outcome) -> tuple[Outcome, i
 
     A load that takes another order forgets the stored one. A table that gets is_deleted has it in every row.
     """
-    flags = IS_DELETED in plan.types and not plan.load.first
-    flags = flags and (plan.target.column(IS_DELETED) is None or plan.stored.unflagged > 0)
+    marks = IS_DELETED in plan.types and IS_DELETED not in {name.lower() for name in plan.arrived.carried}
+    flags = marks and not plan.load.first and (plan.target.column(IS_DELETED) is None or plan.stored.unflagged > 0)
     if not (plan.load.forget_order or flags):
         return outcome, 0
     before = latest_commits(target.spark, target.name)
