@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Row, SparkSession
@@ -172,7 +173,7 @@ def last_success(spark: SparkSession, name: str, target: str) -> LastLoad | None
         return None
     logged = rows[0].asDict()
     moments = {name: logged[_MICROS + name] for name in _TIMES}
-    others = {f.name: logged.get(f.name) for f in fields(LastLoad) if f.name not in _TIMES}
+    others: dict[str, Any] = {f.name: logged.get(f.name) for f in fields(LastLoad) if f.name not in _TIMES}
     return LastLoad(**others, **moments)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType, StructType, TimestampNTZType
 
 from laketasks.column import SEQUENCE, WATERMARK, type_text
@@ -210,8 +211,11 @@ def _widen(target: Target, path: str, kind: DataType) -> Target:
     return replace(target, commits=target.commits + 1)
 
 
-def save(target: Target, writer: DataFrameWriter, columns: Mapping[str, DataType]) -> int:
-    """Write to the table, whose log may have to allow TIMESTAMP_NTZ first; how many commits that takes before it."""
+def save(target: Target, writer: Any, columns: Mapping[str, DataType]) -> int:
+    """Write to the table, whose log may have to allow TIMESTAMP_NTZ first; how many commits that takes before it.
+
+    `writer` is a DataFrameWriter, which in Spark 3.5 is another class with Connect.
+    """
     try:
         writer.saveAsTable(target.quoted)
     except PySparkException:

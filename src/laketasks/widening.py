@@ -26,10 +26,15 @@ from laketasks.column import type_text
 from laketasks.sql import quote, text
 
 _WHOLE = (ByteType, ShortType, IntegerType, LongType)
-_DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
-_WIDENED_DIGITS = {ByteType: 10, ShortType: 10, IntegerType: 10, LongType: 20}  # as Delta's type widening wants them
+_DIGITS: dict[type[DataType], int] = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
+_WIDENED_DIGITS: dict[type[DataType], int] = {  # as Delta's type widening wants them
+    ByteType: 10,
+    ShortType: 10,
+    IntegerType: 10,
+    LongType: 20,
+}
 _MOST_DIGITS = 38
-_EXACT = {  # a stored type, the types whose values it has all of
+_EXACT: dict[type[DataType], tuple[type[DataType], ...]] = {  # a stored type, the types whose values it has all of
     DoubleType: (FloatType, ByteType, ShortType, IntegerType),
     TimestampNTZType: (DateType,),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from laketasks.error import LoadError
 from laketasks.spec import SpecError, did_you_mean, names_task
@@ -19,8 +19,8 @@ def loads_of_jobs(jobs: Iterable[str], only: str = "") -> dict[str, dict[str, st
 
     def page(job: str, token: str) -> Mapping[str, Any]:
         query = {"job_id": job, **({"page_token": token} if token else {})}
-        answer: Mapping[str, Any] = client.do("GET", _PATH, query=query)
-        return answer
+        answer: Any = client.do("GET", _PATH, query=query)
+        return cast("Mapping[str, Any]", answer)
 
     found: dict[str, dict[str, str]] = {}
     _add_loads(page, [job.strip() for job in jobs], found, set())
