@@ -63,8 +63,8 @@ def test_the_notes_are_the_newest_section(checkout: Path) -> None:
     change(checkout / "pyproject.toml", f'version = "{VERSION}"', 'version = "9.1.0"')
     change(
         checkout / "CHANGELOG.md",
-        "## [Unreleased]\n",
-        "## [Unreleased]\n\n## [9.1.0] - 2030-01-02\n\n### Added\n\n- This.\n",
+        f"## [{VERSION}]",
+        f"## [9.1.0] - 2030-01-02\n\n### Added\n\n- This.\n\n## [{VERSION}]",
     )
     done = release(checkout, "notes", "v9.1.0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "### Added\n\n- This.\n", "")
