@@ -61,11 +61,11 @@ def test_the_changelog_has_its_form_and_ends_with_this_version() -> None:
 
 def test_the_notes_are_the_newest_section(checkout: Path) -> None:
     change(checkout / "pyproject.toml", f'version = "{VERSION}"', 'version = "9.1.0"')
-    change(
-        checkout / "CHANGELOG.md",
-        f"## [{VERSION}]",
-        f"## [9.1.0] - 2030-01-02\n\n### Added\n\n- This.\n\n## [{VERSION}]",
-    )
+    log = checkout / "CHANGELOG.md"
+    before, _, rest = log.read_text(encoding="utf-8").partition("## [Unreleased]\n")
+    older = rest[rest.index("## [") :]
+    new = "## [Unreleased]\n\n## [9.1.0] - 2030-01-02\n\n### Added\n\n- This.\n\n"
+    log.write_text(f"{before}{new}{older}", encoding="utf-8")
     done = release(checkout, "notes", "v9.1.0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "### Added\n\n- This.\n", "")
 

@@ -312,9 +312,10 @@ def _plan(
     few = arrived.pinned and not load.first and found.read <= min(stored.rows // _FEW, _SENT)
     load = replace(load, few=few)
     check_survey(load, arrived, found, target_rows=0 if overridden(context) else stored.current)
-    reached = watermark.reached(found.watermark, source.watermark_from, source.watermark_type)
     if raw.watermark_sources and raw.watermark:
         reached = watermark.reached_by_source(judged.frame, raw, source.watermark_from, load.now)
+    else:
+        reached = watermark.reached(found.watermark, source.watermark_from, source.watermark_type)
     source, dropped, duplicates = settle(load, arrived, found)
     before = replace(target, exists=False) if load.first else target
     change = add_unknown_member(load, source, before, loader.change(load, source, before))
