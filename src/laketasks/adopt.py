@@ -212,10 +212,18 @@ def carry_out(plan: Adoption) -> None:
         writer = target.frame().selectExpr(*_renaming(target, plan.renamed)).write.format("delta").mode("overwrite")
         writer.option("overwriteSchema", "true").saveAsTable(target.quoted)
         target = locate(spark, target.name)
-    evolve(target, {**target.columns, **plan.added})
+    # New rows have NULL where no load fills a column: what was NOT NULL for the tool before would stop every load.
+    made = evolve(replace(target, required=frozenset()), {**target.columns, **plan.added})
+    _allow_null(made)
     spark.sql(plan.update).collect()
     if plan.view_name:
         spark.sql(plan.view_statement).collect()
+
+
+def _allow_null(target: Target) -> None:
+    """Drop NOT NULL from every column that has it; on Sail 0.7 the columns that were added have done it."""
+    for name in sorted(locate(target.spark, target.name).required):
+        target.spark.sql(f"ALTER TABLE {target.quoted} ALTER COLUMN {quote(name)} DROP NOT NULL").collect()
 
 
 # --- the table as it is ---

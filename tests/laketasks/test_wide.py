@@ -21,7 +21,7 @@ def wide(warehouse: Warehouse, width: int, *rows: tuple[int, int, str]) -> None:
 
 
 @pytest.mark.parametrize("name", LOADS)
-def test_420_columns(warehouse: Warehouse, name: str) -> None:
+def test_a_table_of_420_columns_is_loaded(warehouse: Warehouse, name: str) -> None:
     pipeline = next(p for p in ("scd1", "scd2", "fact_overwrite", "fact_incremental_merge") if name.startswith(p))
     wide(warehouse, WIDTH, (1, 1, "a"), (2, 1, "a"))
     warehouse.load(pipeline, twice=False, **LOADS[name])
