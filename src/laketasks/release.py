@@ -52,6 +52,7 @@ from laketasks.target import Target, locate
 _PASSES = "_laketasks_passes"
 _ORDER = "_laketasks_order"
 _VALUES = "_laketasks_values"  # the hash of the row, where nothing orders the rows of a key
+_ROW = "_laketasks_row"  # the hash of all values
 _ROUND = "_laketasks_round"
 _AT = "_laketasks_set_aside_at"
 _UNORDERED, _GONE = "unordered", "gone"  # verdicts of rows that meet the rules and are not settled
@@ -209,10 +210,10 @@ def _with_order(raw: RawSource, rows: DataFrame, spec: LoadSpec, keys: tuple[str
     judged = rows.selectExpr(
         "*",
         f"coalesce({where} AND {kept(spec, keys)}, false) AS {_PASSES}",
-        f"{row_hash(own)} AS {_VALUES}",
+        f"{row_hash(own)} AS {_ROW}",
         *meta_columns(raw),
     )
-    more = (f"{order} AS {_ORDER}", _PASSES, f"IF({order} IS NULL, {_VALUES}, '') AS {_VALUES}")
+    more = (f"{order} AS {_ORDER}", _PASSES, _ROW, f"IF({order} IS NULL, {_ROW}, '') AS {_VALUES}")
     return judged.selectExpr(*map(quote, rows.columns), *more)
 
 
@@ -269,7 +270,9 @@ def _judge_states(raw: RawSource, rows: DataFrame, spec: LoadSpec, keys: tuple[s
     by_key = source.groupBy(*map(quote, named)).agg(
         F.expr(f"max({_PASSES}) AS passes"), F.expr(f"max(IF({_PASSES}, {_ORDER}, NULL)) AS last")
     )
-    by_point = source.groupBy(*map(quote, point)).agg(F.expr(f"max({_PASSES}) AS passes"))
+    by_point = source.groupBy(*map(quote, point)).agg(
+        F.expr(f"max({_PASSES}) AS passes"), F.expr(f"collect_set({_ROW}) AS rows")
+    )
     stored, equal = _stored(raw, rows, spec, keys, target)
     joined = (
         rows.alias("s")
@@ -281,7 +284,8 @@ def _judge_states(raw: RawSource, rows: DataFrame, spec: LoadSpec, keys: tuple[s
     newer_in_source = f"(k.passes AND (s.{_ORDER} IS NULL OR coalesce(k.last >= s.{_ORDER}, false)))"
     newer_in_target = f"coalesce(t.last >= s.{_ORDER}, false)"
     verdict = (
-        f"CASE WHEN NOT s.{_PASSES} THEN IF({newer_in_source} OR {newer_in_target}, '{SUPERSEDED}', NULL) "
+        f"CASE WHEN NOT s.{_PASSES} AND array_contains(p.rows, s.{_ROW}) THEN NULL "  # the source still has it
+        f"WHEN NOT s.{_PASSES} THEN IF({newer_in_source} OR {newer_in_target}, '{SUPERSEDED}', NULL) "
         f"WHEN p.passes IS NOT NULL THEN IF(p.passes, '{FROM_SOURCE}', '{SUPERSEDED}') "
         f"WHEN {newer_in_target} OR e.{HASH} IS NOT NULL THEN '{SUPERSEDED}' "
         f"WHEN t.there AND (s.{_ORDER} IS NULL OR t.last IS NULL) THEN IF(k.passes, '{SUPERSEDED}', '{_UNORDERED}') "
