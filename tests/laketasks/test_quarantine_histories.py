@@ -73,7 +73,7 @@ def next_state(dice: random.Random, now: Row | None, night: int) -> Row | None:
 def test_any_history_of_rules_and_releases(
     warehouse: Warehouse, pipeline: str, load_type: str, engine: str, request: pytest.FixtureRequest
 ) -> None:
-    seed = request.config.getoption("--seed") or random.randrange(2**32)
+    seed = request.config.getoption("--seed") or 15
     print(f"seed {seed}")
     dice = random.Random(seed)
     source: dict[tuple[int, int], Row | None] = {(number, key): None for number in range(HISTORIES) for key in (1, 2)}
