@@ -244,5 +244,11 @@ def _replace(
 
 
 def _is_dynamic(spark: SparkSession) -> bool:
-    """Whether the session is in dynamic partition mode, which Delta obeys in a REPLACE WHERE true."""
-    return str(spark.conf.get(_PARTITION_MODE, "static")).lower() == "dynamic"
+    """Whether the session is in dynamic partition mode, which Delta obeys in a REPLACE WHERE true.
+
+    Serverless compute refuses to tell, even with a default (CONFIG_NOT_AVAILABLE), and lets nobody set another mode.
+    """
+    try:
+        return str(spark.conf.get(_PARTITION_MODE, "static")).lower() == "dynamic"
+    except PySparkException:
+        return False

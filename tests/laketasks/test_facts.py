@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.errors import AnalysisException
 
+from laketasks.entry import load_table
 from laketasks.error import GuardError, SchemaError, SourceError
 from tests.laketasks.cases import Case, Group, Played, check_counts, every_case, every_count, step
 from tests.laketasks.warehouse import T, Warehouse
@@ -333,3 +335,26 @@ def test_125_a_fact_that_comes_before_its_dimension(warehouse: Warehouse) -> Non
     known = dict(dimension.rows("id", "sk"))
     assert warehouse.rows("id", "customer_sk") == [(1, known[7]), (2, known[8]), (3, known[8])]
     assert (row["new"], row["changed"], row["unchanged"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("pipeline", ["scd1", "scd2", "fact_overwrite", "fact_incremental_merge"])
+def test_serverless_does_not_tell_its_configuration(
+    warehouse: Warehouse, pipeline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses `spark.conf.get` even with a default; every first load and every overwrite asked for one."""
+    conf, asked = type(warehouse.spark.conf), []
+    get = conf.get
+
+    def refuse(self: Any, key: str, *default: Any) -> Any:
+        if not key.startswith("spark.sql.sources."):  # what the client itself asks its own server
+            return get(self, key, *default)
+        asked.append(key)
+        raise AnalysisException(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I")
+
+    warehouse.source(AB, (1, "a"))
+    monkeypatch.setattr(conf, "get", refuse)
+    load_table(warehouse.parameters(pipeline))
+    load_table({**warehouse.parameters(pipeline), "full_refresh": "all"})
+    monkeypatch.undo()
+    assert asked
+    assert warehouse.rows("id", "a") == [(1, "a")]
