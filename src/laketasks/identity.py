@@ -119,7 +119,7 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         name="history",
-        meaning="the columns of which a change makes a version (`track_history_*`)",
+        meaning="the columns whose change makes a new version (`track_history_*`)",
         subject="the columns that make a version",
         full=REFUSE,
         incremental=REFUSE,
