@@ -103,17 +103,20 @@ def earlier(left: str, right: str, kind: DataType) -> bool:
 
 
 def from_mark(column: str, mark: str, kind: DataType, lookback: timedelta) -> str:
-    """The condition of an incremental read: the column has reached the mark, less the lookback."""
+    """The condition of an incremental read: the column has reached the mark, less the lookback (of times only)."""
     if isinstance(kind, _TIMES):
         back = lookback // timedelta(microseconds=1)
         return f"{column} >= {_literal(_micros_of(mark, kind) - back, kind)}"
-    if lookback:
-        raise SourceError(f"lookback needs a watermark that is a timestamp or a date; {column} is {type_text(kind)}")
     if isinstance(kind, BinaryType):
         return f"{column} >= unhex({text(mark)})"
     if isinstance(kind, _FLOATS) and not float(mark):
         mark = "-0.0"  # where an engine tells it from 0.0, it is the lower one
     return f"{column} >= cast({text(mark)} AS {type_text(kind)})"
+
+
+def holds_time(kind: DataType) -> bool:
+    """Return whether a lookback can be taken from the marks of this type."""
+    return isinstance(kind, _TIMES)
 
 
 def fits(mark: str, kind: DataType) -> bool:

@@ -12,7 +12,7 @@ from laketasks import mark
 from laketasks.error import GuardError, LoadError, SourceError
 from laketasks.run_log import LastLoad
 from laketasks.source import RawSource
-from laketasks.spec import LoadSpec, RunContext, named_tasks
+from laketasks.spec import LoadSpec, RunContext, named_tasks, parse_duration
 from laketasks.sql import quote
 from laketasks.union_sources import SOURCE_NO, decode_marks, encode_marks
 
@@ -26,6 +26,11 @@ def start(spec: LoadSpec, context: RunContext, kind: DataType | None, last: Last
         return None
     if kind is None:
         raise LoadError(f"{spec.target_table}: load_type incremental needs a watermark or sequence_by column")
+    if not mark.holds_time(kind) and parse_duration(spec.cdc_source_config.lookback):
+        raise SourceError(
+            f"{spec.target_table}: lookback ({spec.cdc_source_config.lookback}) needs a watermark that is a timestamp "
+            f"or a date; this one is {kind.simpleString()}. Name another column as `watermark`, or take lookback away"
+        )
     if last is None or last.watermark_to is None:
         return None
     wanted = mark.of_instant(context.reloads_from, kind) if context.reloads_from else None

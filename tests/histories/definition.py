@@ -234,9 +234,7 @@ CHANGES: dict[str, tuple[int, Callable[[random.Random, Row], Row]]] = {
 }
 
 
-def changed_row(
-    dice: random.Random, row: Row, *, late: bool, first: bool = False, bigint: bool = False
-) -> tuple[Row, str]:
+def changed_row(dice: random.Random, row: Row, *, late: bool, first: bool = False) -> tuple[Row, str]:
     """The row with one thing changed, and which; what the generator refuses is not tried."""
     names = list(CHANGES)
     for _ in range(50):
@@ -246,6 +244,6 @@ def changed_row(
         now = CHANGES[name][1](dice, row)
         if late and now.watermark != "arr":
             continue
-        if now != row and now.is_sound() and not (bigint and "lookback" in now.config and now.watermark in ("u", "w")):
+        if now != row and now.is_sound():
             return now, name
     return row, "nothing"

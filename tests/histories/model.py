@@ -203,6 +203,8 @@ def _refuse_asked(at: Situation, verdict: Verdict) -> None:
         verdict.must.append("reconcile of what cannot be reconciled")
     if asked.reload and row.load_type == "incremental" and _holds_no_time(at):
         verdict.must.append("reload_from of a watermark that holds no time")
+    if row.load_type == "incremental" and row.get("lookback") and at.kinds.get(row.watermark) == "bigint":
+        verdict.must.append("lookback of a watermark that holds no time")
 
 
 def _holds_no_time(at: Situation) -> bool:

@@ -232,7 +232,7 @@ class World:
         return Asked(refresh="all" if asked == "refresh" else "", reconcile="all" if asked == "reconcile" else "")
 
     def _change_row(self) -> None:
-        self.row, what = changed_row(self.dice, self.row, late=self.late, bigint=self.kind == "bigint")
+        self.row, what = changed_row(self.dice, self.row, late=self.late)
         self._tell(f"{what}: {self.row}")
 
     def _remedied(self) -> Asked:

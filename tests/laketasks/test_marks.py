@@ -186,3 +186,16 @@ def test_a_type_without_an_order_is_refused_by_name(warehouse: Warehouse, kind: 
     warehouse.spark.sql(f"CREATE OR REPLACE TEMP VIEW nothing AS SELECT cast(NULL AS {kind}) AS u")
     with pytest.raises(SourceError, match=r"u is .* which has no order that a later load could go on from. Cast it"):
         mark.check_kinds(key, {"u": warehouse.spark.table("nothing").schema["u"].dataType})
+
+
+@pytest.mark.parametrize("pipeline", ["scd1"])
+def test_a_lookback_from_numbers_is_refused_on_the_first_night(warehouse: Warehouse, pipeline: str) -> None:
+    warehouse.source("id int, u bigint", (1, 7))
+    warehouse.refuses(
+        pipeline,
+        SourceError,
+        r"lookback \(2 days\) needs a watermark that is a timestamp or a date; this one is bigint\. Name another",
+        load_type="incremental",
+        watermark="u",
+        lookback="2 days",
+    )
