@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -190,7 +189,6 @@ PARTS: tuple[Part, ...] = (
         incremental=READ_ALL,
     ),
 )
-_KIND = re.compile(r"\((\w+)\)")  # of each column of an order: time, number, text
 _RULES = (
     "delete_mode",
     "on_missing",
@@ -269,7 +267,7 @@ def differences(before: Identity, now: Identity, spec: LoadSpec, *, overridden: 
         if old is None or new is None or not (part.differs or _unequal)(old, new):
             continue
         decision = _decision(part, spec)
-        passes = overridden and decision is REFUSE and _may_override(part, spec, old, new)
+        passes = overridden and decision is REFUSE and _may_override(part, spec)
         found.append(
             Difference(
                 part=part.name,
@@ -277,7 +275,7 @@ def differences(before: Identity, now: Identity, spec: LoadSpec, *, overridden: 
                 before=shown(old),
                 now=shown(new),
                 decision=decision,
-                remedy=_remedy(part, spec, old, new) if decision is REFUSE else "",
+                remedy=_remedy(part, spec) if decision is REFUSE else "",
                 overridden=passes,
             )
         )
@@ -296,16 +294,13 @@ def _decision(part: Part, spec: LoadSpec) -> Decision:
     return part.incremental if spec.load_type == "incremental" else part.full
 
 
-def _may_override(part: Part, spec: LoadSpec, before: Any, now: Any) -> bool:
-    """Return whether override_guards lets a difference pass; a stored order of another kind has no place to go."""
-    if part.name != "sequence_by":
-        return part.overridable
-    kinds = [_KIND.findall(str(value)) for value in (before, now)]
+def _may_override(part: Part, spec: LoadSpec) -> bool:
+    """Return whether override_guards lets a difference pass; events cannot be put in order without the stored one."""
     by_changes = spec.cdc_source_config.source_mode in CHANGE_SOURCES
-    return part.overridable and not by_changes and (kinds[0] == kinds[1] or not all(kinds))
+    return part.overridable and not (part.name == "sequence_by" and by_changes)
 
 
-def _remedy(part: Part, spec: LoadSpec, before: Any, now: Any) -> str:
+def _remedy(part: Part, spec: LoadSpec) -> str:
     """Return what helps against a refusal, for this loader; each of these was tried."""
     versioned = spec.execution_pipeline == "scd2"
     rebuild = "load into a new table" if versioned else "run once with full_refresh, or load into a new table"
@@ -319,7 +314,7 @@ def _remedy(part: Part, spec: LoadSpec, before: Any, now: Any) -> str:
     if part.name == "history":
         return f"if that is meant, {override}: the stored versions stay as they are, new ones follow the new rule"
     if part.name == "sequence_by":
-        if not _may_override(part, spec, before, now):
+        if not _may_override(part, spec):
             return f"the stored order cannot be compared with the new one; {rebuild}"
         return f"the stored order cannot be compared with the new one; {override} to forget it, or {rebuild}"
     refresh = "" if versioned else "full_refresh makes the table again, "

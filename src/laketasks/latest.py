@@ -164,7 +164,7 @@ def _fates(rows: DataFrame) -> DataFrame:
 
 def _deleted_at(source: Source) -> str:
     """When the key was deleted: at the sequence of the delete, or at its watermark where a sequence holds no time."""
-    watermark = instant_expression(f"s.{WATERMARK}", source.watermark_type or TimestampType())
+    watermark = instant_expression(f"s.{WATERMARK}", source.order_columns[WATERMARK])
     return f"IF(s.{DELETE}, coalesce(s.{RUN_AT}, {watermark}), NULL)"
 
 

@@ -17,7 +17,17 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType
 
-from laketasks import fact_incremental_merge, fact_overwrite, merge, missing, reconcile, scd1, scd2, watermark
+from laketasks import (
+    fact_incremental_merge,
+    fact_overwrite,
+    merge,
+    missing,
+    order_columns,
+    reconcile,
+    scd1,
+    scd2,
+    watermark,
+)
 from laketasks.adopt import command, refuse_foreign
 from laketasks.change import Change, Load, Loader, Merge, Replace
 from laketasks.change_feed import Feed, is_torn, read_feed
@@ -35,6 +45,7 @@ from laketasks.past import (
     compare_identity,
     fingerprint_of,
     forgets_order,
+    forgotten_columns,
     identity_of,
     merged_before,
     of_this_grain,
@@ -135,7 +146,8 @@ class _Past:
 class _Plan:
     """A load before its rows are compared. `outcome` has the counts so far; `anew`: the table is written from scratch.
 
-    `arrived` is the source as it was surveyed, `order` the columns of the source that order its rows.
+    `arrived` is the source as it was surveyed, `order` the columns of the source that order its rows. The target is as
+    it will be once the columns that are `given_up` are gone; `loses`: with values.
     """
 
     load: Load
@@ -149,6 +161,8 @@ class _Plan:
     stored: Stored
     anew: bool
     whole: bool
+    given_up: tuple[str, ...]
+    loses: bool
     dropped: tuple[str, ...]
 
     @property
@@ -290,10 +304,18 @@ def _plan(
     source = sort_columns(raw, judged.frame, spec, keys, since)
     source = replace(source, keys=found_late.keys if found_late else judged.keys)
     source = with_history(raw, source, spec, kept(spec, keys))
+    whole = first or (not loader.merges and not spec.cdc_source_config.replace_where)
+    given_up: tuple[str, ...] = ()
+    loses = False
+    if not whole:
+        source = order_columns.as_stored(source, target)
+        forgotten = forgotten_columns(found_differences)
+        given_up = order_columns.given_up(source, target, forgotten)
+        loses = any(name in forgotten for name in given_up)
+        target = order_columns.without(target, given_up)
     system = loader.system_columns(spec, source, target)
     carried_before = carried_by(last) if last and not first else None
     refuse_own_names(spec, source, tuple(system), None if first else target, carried_before)
-    whole = first or (not loader.merges and not spec.cdc_source_config.replace_where)
     policy = spec.cdc_source_config.schema_evolution
     types = fit(target, {**source.carried, **system}, policy, whole=whole, made=tuple(system))
     arrived = conform(source, target, types)
@@ -346,7 +368,9 @@ def _plan(
     )
     return _Plan(
         load=load,
-        past=past,
+        past=replace(past, target=target),
+        given_up=given_up,
+        loses=loses,
         types=types,
         arrived=arrived,
         judged=judged,
@@ -419,6 +443,7 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     spelled = {plan.target.column(column) or column: kind for column, kind in plan.types.items()}
     made = create(plan.target, spelled, plan.load.spec.comment)
     guarded = ANY if plan.anew else as_found(made, plan.stored)
+    made = drop_columns(made, plan.given_up, guarded)
     retypes = plan.whole and changes_types(made, plan.types)
     target = drop_columns(made if retypes else evolve(made, plan.types), plan.dropped, guarded)
     if plan.target.exists and not _has_comment(plan.past.last, plan.load.spec):
@@ -451,14 +476,17 @@ def _complete(plan: _Plan, target: Target, outcome: Outcome) -> tuple[Outcome, i
     """
     marks = IS_DELETED in plan.types and IS_DELETED not in {name.lower() for name in plan.arrived.carried}
     flags = marks and not plan.load.first and (plan.target.column(IS_DELETED) is None or plan.stored.unflagged > 0)
-    if not (plan.load.forget_order or flags):
+    if not (plan.load.forget_order or plan.loses or flags):
         return outcome, 0
     before = latest_commits(target.spark, target.name)
-    rows = forget_order(target, instant(plan.load.now)) if plan.load.forget_order else 0
+    if plan.loses:
+        rows = order_columns.count_older(target, instant(plan.load.now))
+    else:
+        rows = forget_order(target, instant(plan.load.now)) if plan.load.forget_order else 0
     rows += fill_is_deleted(target) if flags else 0
     after = latest_commits(target.spark, target.name)
     counts = replace(outcome.counts, rows_updated=outcome.counts.rows_updated + rows)
-    own = plan.load.forget_order + flags
+    own = (plan.load.forget_order and not plan.loses) + flags
     return replace(outcome, counts=counts), after[0].version - before[0].version if before and after else own
 
 

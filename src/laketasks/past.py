@@ -19,7 +19,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from laketasks.column import IS_CURRENT, JOB_RUN_ID, VALID_FROM, VALID_TO, type_text
+from laketasks.column import IS_CURRENT, JOB_RUN_ID, SEQUENCE, VALID_FROM, VALID_TO, WATERMARK, type_text
 from laketasks.commits import TableState
 from laketasks.error import SourceError, TargetError
 from laketasks.guard import overridden
@@ -129,6 +129,12 @@ def reads_everything(found: tuple[Difference, ...]) -> bool:
 def forgets_order(found: tuple[Difference, ...]) -> bool:
     """Return whether the stored sequences are of another column and are let pass."""
     return any(difference.part == "sequence_by" and difference.overridden for difference in found)
+
+
+def forgotten_columns(found: tuple[Difference, ...]) -> tuple[str, ...]:
+    """Return the order columns whose stored values are of another column, so that they mean nothing any more."""
+    watermark = (WATERMARK,) if any(difference.part == "watermark" for difference in found) else ()
+    return (SEQUENCE, *watermark) if forgets_order(found) else watermark
 
 
 def carried_by(last: LastLoad) -> tuple[str, ...] | None:

@@ -116,7 +116,7 @@ def _late(raw: RawSource, spec: LoadSpec, named: list[str], target: Target, sinc
     )
     behind = "s.live <> coalesce(t.live, false)"
     if not raw.ends:
-        behind += " OR coalesce(s.watermark > t.watermark, false)"
+        behind += " OR coalesce(s.watermark > t.watermark, t.watermark IS NULL AND t.live IS NOT NULL)"
     joined = source.alias("s").join(stored.alias("t"), F.expr(both), "left_outer")
     return joined.where(f"NOT s.all_read AND ({behind})").selectExpr(*(f"s.{key}" for key in listed))
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, TimestampType
+from pyspark.sql.types import DataType
 
 from laketasks import missing, timeline
 from laketasks.canonical import differs
@@ -111,7 +111,7 @@ def _start(load: Load, source: Source) -> str:
     """
     run = instant(load.run_start)
     after = f"coalesce(t.{VALID_FROM}, c.{VALID_TO})"
-    watermark = instant_expression(f"s.{WATERMARK}", source.watermark_type or TimestampType())
+    watermark = instant_expression(f"s.{WATERMARK}", source.order_columns[WATERMARK])
     stored = f"coalesce(t.{SEQUENCE}, c.{SEQUENCE})"
     later = f"(({stored} IS NULL OR s.{SEQUENCE} > {stored}) AND s.{AT} > {after})"
     choices = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import reduce
 from pathlib import Path
@@ -36,6 +36,7 @@ class Source:
     instant of the sequence; the last is NULL where there is no sequence or it holds no time. Of a change source
     `history` has the rows that earlier reads brought as well, and whether a row is one of this read. `keys` has every
     key of the source, read or not, where a missing one means something and the frame does not have them all.
+    `no_order` has the types of the order columns that the source lacks.
     """
 
     frame: DataFrame
@@ -51,11 +52,13 @@ class Source:
     watermark_from: str | None = None
     history: DataFrame | None = None
     keys: DataFrame | None = None
+    no_order: Mapping[str, DataType] = field(default_factory=dict)
 
     @property
     def order_columns(self) -> dict[str, DataType]:
-        """The system columns that keep what a row was loaded with; TIMESTAMP where the source has no order."""
-        return {SEQUENCE: self.sequence_type or TimestampType(), WATERMARK: self.watermark_type or TimestampType()}
+        """The system columns that keep what a row was loaded with; all NULL where the source has no such order."""
+        own = {SEQUENCE: self.sequence_type, WATERMARK: self.watermark_type}
+        return {name: kind or self.no_order.get(name, TimestampType()) for name, kind in own.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,7 @@ def _columns(frame: DataFrame, table: str) -> tuple[dict[str, DataType], dict[st
     fields = frame.schema.fields
     columns: dict[str, str] = {}
     doubled = []
-    for name in (field.name for field in fields):
+    for name in (each.name for each in fields):
         if name.lower() in columns:
             doubled.append(name if columns[name.lower()] == name else f"{columns[name.lower()]} and {name}")
         columns[name.lower()] = name
@@ -148,7 +151,7 @@ def _columns(frame: DataFrame, table: str) -> tuple[dict[str, DataType], dict[st
             "not matter). Name each once in the row's SQL file, such as SELECT c.*, a.city AS a_city for "
             "SELECT c.*, a.*"
         )
-    return {field.name: field.dataType for field in fields}, columns
+    return {each.name: each.dataType for each in fields}, columns
 
 
 def _open_feed(spec: LoadSpec, commits: tuple[Commit, ...], changes: Callable[[], Feed]) -> RawSource:

@@ -109,7 +109,7 @@ def _act(load: Load, source: Source) -> str:
 
 def _deleted_at(load: Load, source: Source) -> str:
     """When a delete happened: at its sequence if later than what is stored, else at its watermark, else at the run."""
-    watermark = instant_expression(f"s.{WATERMARK}", source.watermark_type or TimestampType())
+    watermark = instant_expression(f"s.{WATERMARK}", source.order_columns[WATERMARK])
     at_sequence = f"IF(t.{SEQUENCE} IS NULL OR s.{SEQUENCE} > t.{SEQUENCE}, s.{AT}, NULL)"
     return f"coalesce({at_sequence}, {watermark}, {instant(load.run_start)})"
 

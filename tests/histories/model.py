@@ -170,9 +170,10 @@ def _refuse_columns(at: Situation, verdict: Verdict) -> None:
     drops = [name for name in at.target_columns if name not in (*carried, *SYSTEM)]
     if row.get("schema_evolution") == "drop_columns" and row.get("replace_where") and drops:
         verdict.must.append("drop_columns with replace_where")
+    known = at.past.certain and at.past.last is not None
     for system, column in (("_sequence", row.order), ("_watermark", row.watermark)):
         stored_as = at.target_types.get(system)
-        if row.merges and stored_as and at.kinds.get(column, "timestamp") != stored_as:
+        if row.merges and not known and stored_as and at.kinds.get(column, "timestamp") != stored_as:
             verdict.may.append(f"{system} is stored as {stored_as}")
 
 

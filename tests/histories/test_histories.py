@@ -45,8 +45,8 @@ def play(engine: str, spark: SparkSession, folder: Path, seed: int, number: int,
             with contextlib.redirect_stdout(io.StringIO()):
                 for run in range(RUNS):
                     wrong = wrong or ("" if world.over else world.run(world.between(run)))
-        except Exception:
-            wrong = traceback.format_exc()
+        except Exception as error:
+            wrong = world.stopped(str(error)) and traceback.format_exc()
         counts.update(world.counts)
     told = "\n  ".join(world.told)
     return f"--seed {seed}, sequence {number}: {wrong}\n  {told}" if wrong else ""

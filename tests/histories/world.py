@@ -382,7 +382,7 @@ class World:
         except Exception as trace:  # of which the reader of the test is to see the history
             error = f"{type(trace).__name__}: {trace}"
             if not isinstance(trace, (LoadError, SpecError)) or isinstance(trace, EngineError):
-                return self._stopped(error)
+                return self.stopped(error)
         found = self._stored()
         if error:
             self._tell(f"refused: {error}")
@@ -397,7 +397,7 @@ class World:
             return f"not refused although {verdict.must}"
         return self._judge(at, verdict, found or [])
 
-    def _stopped(self, error: str) -> str:
+    def stopped(self, error: str) -> str:
         """What an engine did not do is wrong, but for what Sail cannot; that ends the sequence."""
         self.over = any(limit in error for limit in SAIL_LIMITS)
         if not self.over:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -157,17 +159,66 @@ def test_an_order_that_is_taken_away_is_refused_too(warehouse: Warehouse) -> Non
     assert warehouse.load("scd1", **BY_U)["changed"] == 1  # no stored order stands against it
 
 
-@pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
-def test_an_order_of_another_kind_cannot_be_stored(warehouse: Warehouse, pipeline: str) -> None:
-    warehouse.source("id bigint, v string, u timestamp, w bigint", (1, "a", T(300), 1))
-    warehouse.load(pipeline, sequence_by="u")
-    remedy = "load into a new table" if pipeline == "scd2" else "full_refresh"
-    for context in ({}, {"override_guards": "all"}):
-        with pytest.raises(TargetError, match=rf"sequence_by was u \(time\) and is now w \(number\).*{remedy}"):
-            load_table({**warehouse.parameters(pipeline, sequence_by="w"), **context})
-    if pipeline == "scd1":
-        load_table({**warehouse.parameters(pipeline, sequence_by="w"), "full_refresh": "target"})
-        assert warehouse.last_row()["new"] == 1
+ORDERS: dict[str, str | list[str]] = {"timestamp": "u", "number": "n", "text": "s", "date": "d", "two": ["n", "s"]}
+
+
+@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        *permutations(("timestamp", "number", "two"), 2),
+        ("date", "timestamp"),
+        ("timestamp", "text"),
+        ("number", ""),
+        ("", "number"),
+        ("", "two"),
+    ],
+)
+def test_an_order_of_another_type_takes_the_place_of_the_forgotten_one(
+    warehouse: Warehouse, pipeline: str, before: str, now: str
+) -> None:
+    columns = "id bigint, v string, n bigint, u timestamp, s string, d date"
+
+    def source(*rows: tuple[int, str, int]) -> None:
+        days = ((i, v, at, T(at), f"{at:03}", date(2024, 1, 1) + timedelta(days=at)) for i, v, at in rows)
+        warehouse.source(columns, *days)
+
+    def by(order: str) -> dict[str, Any]:
+        return {"sequence_by": ORDERS[order]} if order else {}
+
+    current = "is_current" if pipeline == "scd2" else "true"
+    source((1, "a", 1), (2, "b", 2), (3, "c", 3))
+    warehouse.load(pipeline, twice=False, **by(before))
+    source((1, "a2", 4), (2, "b", 2), (4, "d", 1))
+    if before:
+        warehouse.refuses(pipeline, TargetError, "sequence_by was .* override_guards to forget it", **by(now))
+    load_table({**warehouse.parameters(pipeline, **by(now)), "override_guards": "target"})
+    assert values(warehouse, current) == {1: "a2", 2: "b", 3: "c", 4: "d"}
+    stored = {row["id"]: row["_sequence"] for row in warehouse.table() if current == "true" or row["is_current"]}
+    assert stored[3] is None  # of the forgotten order
+    assert (stored[1] is not None, stored[4] is not None) == (bool(now), bool(now))
+    source((1, "a1", 3), (2, "b", 2), (4, "d2", 2))
+    row = warehouse.load(pipeline, **by(now))
+    assert (row["changed"], row["stale"]) == ((1, 1) if now else (2, 0))  # the row of 1 is older than what is stored
+    assert values(warehouse, current) == {1: "a2" if now else "a1", 2: "b", 3: "c", 4: "d2"}
+
+
+@pytest.mark.parametrize("pipeline", ["fact_incremental_merge", "scd2"])
+def test_a_watermark_of_another_type_reads_all_once(warehouse: Warehouse, pipeline: str) -> None:
+    columns = "id bigint, v string, n bigint, u timestamp"
+    row: dict[str, Any] = {"load_type": "incremental", "sequence_by": "u"}
+    warehouse.source(columns, (1, "a", 1, T(1)), (2, "b", 2, T(2)))
+    warehouse.load(pipeline, watermark="n", **row)
+    warehouse.source(columns, (1, "a", 1, T(1)), (2, "b", 2, T(2)), (3, "c", 1, T(1)))
+    load_table(warehouse.parameters(pipeline, watermark="u", **row))
+    loaded = warehouse.last_row()
+    assert (loaded["read"], loaded["new"], loaded["watermark_to"]) == (3, 1, "2024-01-03T00:00:00.000000Z")
+    assert (loaded["rows_inserted"], loaded["rows_updated"]) == (1, 2)  # the stored watermarks are gone
+    warehouse.source(columns, (1, "a4", 1, T(4)), (2, "b", 2, T(2)), (3, "c", 1, T(1)))
+    loaded = warehouse.load(pipeline, watermark="u", **row)
+    assert (loaded["read"], loaded["changed"]) == (2, 1)
+    current = "is_current" if pipeline == "scd2" else "true"
+    assert values(warehouse, current) == {1: "a4", 2: "b", 3: "c"}
 
 
 @pytest.mark.parametrize("pipeline", ["scd1", "scd2"])

@@ -1,0 +1,1 @@
+../../../../src/laketasks/order_columns.py
