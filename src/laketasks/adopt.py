@@ -24,7 +24,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from laketasks.adopt_history import BEFORE, as_instant, date_of, guess_history, is_marked, read_ends
+from laketasks.adopt_history import BEFORE, as_instant, guess_history, is_marked, read_ends
 from laketasks.adopt_view import View, make_view, old_name
 from laketasks.change import Loader
 from laketasks.change_feed import Feed
@@ -52,6 +52,7 @@ from laketasks.surrogate import surrogate_columns, surrogate_key
 from laketasks.target import Target, evolve, locate
 from laketasks.unknown_member import KEY as UNKNOWN
 from laketasks.version import VERSION_COLUMNS
+from laketasks.zoneless import date_of, naive_of
 
 ADOPTED = "adopted"
 _OPTIONS = (VALID_FROM, VALID_TO, IS_DELETED, "sequence")
@@ -522,7 +523,7 @@ def _moment(start: str, kind: DataType) -> str:
         return start
     if isinstance(kind, DateType):
         return date_of(start)
-    return f"cast({start} AS TIMESTAMP_NTZ)" if isinstance(kind, TimestampNTZType) else ""
+    return naive_of(start) if isinstance(kind, TimestampNTZType) else ""
 
 
 def _surrogate(table: Target, spec: LoadSpec, start: str) -> str:

@@ -110,12 +110,6 @@ def as_instant(expression: str, kind: DataType) -> str:
     return instant_expression(expression, kind) if isinstance(kind, _TEMPORAL) else f"cast({expression} AS TIMESTAMP)"
 
 
-def date_of(moment: str) -> str:
-    """The date of an instant in UTC, whatever the session's zone."""
-    micros = f"unix_micros({moment})"
-    return f"date_add(DATE '1970-01-01', cast(({micros} - pmod({micros}, 86400000000)) / 86400000000 AS INT))"
-
-
 def _bounds(columns: Mapping[str, DataType]) -> tuple[str, str]:
     temporal = {_snake(name): name for name, kind in columns.items() if isinstance(kind, (*_TEMPORAL, StringType))}
     pairs = [(temporal[start], temporal[end]) for start in temporal for end in _counterparts(start) if end in temporal]

@@ -25,7 +25,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from laketasks.adopt_history import date_of, guess_flag
+from laketasks.adopt_history import guess_flag
 from laketasks.column import (
     DELETED_AT,
     IS_CURRENT,
@@ -40,6 +40,7 @@ from laketasks.column import (
     type_text,
 )
 from laketasks.sql import listed, quote, text
+from laketasks.zoneless import date_of, naive_of
 
 _INSTANTS = (VALID_FROM, SEQUENCE, WATERMARK, DELETED_AT)
 _TEMPORAL = (TimestampType, TimestampNTZType, DateType)
@@ -196,8 +197,11 @@ _CASTS: Mapping[type[DataType], tuple[Callable[[str], str], ...]] = MappingProxy
     {
         TimestampType: (lambda moment: moment,),
         DateType: (date_of,),
-        TimestampNTZType: (lambda moment: f"cast({moment} AS TIMESTAMP_NTZ)",),
-        StringType: (lambda moment: f"cast({date_of(moment)} AS STRING)", lambda moment: f"cast({moment} AS STRING)"),
+        TimestampNTZType: (naive_of,),
+        StringType: (
+            lambda moment: f"cast({date_of(moment)} AS STRING)",
+            lambda moment: f"cast({naive_of(moment)} AS STRING)",
+        ),
     }
 )
 

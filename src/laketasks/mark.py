@@ -31,6 +31,7 @@ from laketasks.column import type_text
 from laketasks.error import SourceError
 from laketasks.spec import parse_instant
 from laketasks.sql import micros, on, text
+from laketasks.zoneless import micros_of_naive
 
 _FUTURE = timedelta(days=1)  # clocks differ by less, and so do zones of timestamps without one
 _DAY = timedelta(days=1) // timedelta(microseconds=1)
@@ -68,9 +69,7 @@ def mark_of(column: str, kind: DataType) -> str:
     if isinstance(kind, DateType):
         return f"cast(max(unix_date({column})) AS STRING)"
     if isinstance(kind, TimestampNTZType):
-        day = f"unix_date(cast({column} AS DATE)) * {_DAY}L"
-        seconds = f"(hour({column}) * 3600L + minute({column}) * 60L + second({column})) * 1000000L"
-        return f"cast(max({day} + {seconds} + cast(date_format({column}, 'SSSSSS') AS BIGINT)) AS STRING)"
+        return f"cast(max({micros_of_naive(column)}) AS STRING)"
     if isinstance(kind, BinaryType):
         return f"max(hex({column}))"
     if isinstance(kind, _FLOATS):  # from -Infinity on is everything; the others are refused or left out

@@ -20,6 +20,7 @@ from laketasks.error import SourceError
 from laketasks.spec import CHANGE_SOURCES, DIMENSIONS, LoadSpec, RunContext, did_you_mean, parse_duration
 from laketasks.sql import any_of, fill_catalogs, one_expression, quote, quote_table, text
 from laketasks.union_sources import SOURCE_NO, decode_marks, only_from
+from laketasks.zoneless import micros_of_naive
 
 _SYNCED = "_fivetran_synced"
 _DELETED = "_fivetran_deleted"
@@ -409,7 +410,7 @@ def instant_expression(expression: str, kind: DataType) -> str:
     if isinstance(kind, DateType):
         return f"timestamp_micros(unix_date({expression}) * 86400000000L)"
     if isinstance(kind, TimestampNTZType):
-        return f"to_utc_timestamp(cast({expression} AS TIMESTAMP), current_timezone())"
+        return f"timestamp_micros({micros_of_naive(expression)})"
     return "cast(NULL AS TIMESTAMP)"
 
 

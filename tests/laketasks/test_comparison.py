@@ -92,6 +92,16 @@ def time_zones(warehouse: Warehouse) -> Iterator[Warehouse]:
     warehouse.spark.conf.set("spark.sql.session.timeZone", own)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "Europe/Berlin", "America/New_York"])
+def test_a_sequence_without_a_zone_counts_as_utc_in_every_session(time_zones: Warehouse, zone: str) -> None:
+    table = time_zones.bronze_table("source")
+    time_zones.spark.conf.set("spark.sql.session.timeZone", zone)
+    at = "TIMESTAMP_NTZ'2024-03-31 02:30:00.123456'"  # in Berlin no clock showed this
+    time_zones.spark.sql(f"SELECT 1L AS id, {at} AS at").write.format("delta").saveAsTable(table)
+    time_zones.load("scd2", sequence_by="at")
+    assert [row["valid_from"] for row in time_zones.table()] == [1711852200123456]
+
+
 @pytest.mark.parametrize("pipeline", LOADERS)
 def test_11_the_sessions_time_zone_changes_nothing(time_zones: Warehouse, pipeline: str) -> None:
     table = time_zones.bronze_table("source")

@@ -1,0 +1,1 @@
+../../../../src/laketasks/zoneless.py
