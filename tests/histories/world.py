@@ -256,9 +256,11 @@ class World:
         )
 
     def _restore(self) -> str:
-        if len(self.finals) < 2:
+        latest = max((version for version, _ in self.finals), default=-1)
+        older = [final for final in self.finals if final[0] < latest]
+        if not older:
             return "nothing to restore"
-        version, truth = self.dice.choice(self.finals[:-1])
+        version, truth = self.dice.choice(older)
         restore(self.warehouse, version)
         self.truth = truth
         self._keep()
