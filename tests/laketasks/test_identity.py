@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import date, timedelta
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -166,11 +165,11 @@ ORDERS: dict[str, str | list[str]] = {"timestamp": "u", "number": "n", "text": "
 @pytest.mark.parametrize(
     ("before", "now"),
     [
-        *permutations(("timestamp", "number", "two"), 2),
+        ("timestamp", "number"),
+        ("number", "two"),
+        ("two", "timestamp"),
         ("date", "timestamp"),
-        ("timestamp", "text"),
         ("number", ""),
-        ("", "number"),
         ("", "two"),
     ],
 )
