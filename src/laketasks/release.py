@@ -29,6 +29,7 @@ from laketasks.commits import TableState, TableVersion, changes_since, inspect_t
 from laketasks.counts import Counts
 from laketasks.expectation import kept
 from laketasks.load import Outcome, loader_of, run_load
+from laketasks.order_columns import as_stored
 from laketasks.quarantine import (
     FROM_QUARANTINE,
     FROM_SOURCE,
@@ -313,7 +314,7 @@ def _stored(
 
     The second are none where rows have an order: then the order decides.
     """
-    source = sort_columns(raw, raw.frame, spec, keys, None)
+    source = as_stored(sort_columns(raw, raw.frame, spec, keys, None), target)
     named = _spelled(raw, keys)
     order = SEQUENCE if raw.sequence_by else WATERMARK
     kind = source.order_columns[order]
