@@ -26,7 +26,7 @@ from laketasks.guard import overridden
 from laketasks.identity import READ_ALL, REFUSE, Difference, differences, row_identity
 from laketasks.run_log import LastLoad
 from laketasks.source import RawSource, carried_columns
-from laketasks.spec import LoadSpec, RunContext
+from laketasks.spec import CHANGE_SOURCES, LoadSpec, RunContext
 from laketasks.sql_fingerprint import fingerprint
 from laketasks.stored import stores_other_order
 from laketasks.target import Target
@@ -111,7 +111,9 @@ def _stored_order(spec: LoadSpec, logged: object, now: str, stored: Target) -> d
     column = _one_column(now)
     if spec.execution_pipeline == "fact_overwrite" or logged not in ("", now) or not column:
         return {}
-    return {"sequence_by": "another column"} if stores_other_order(stored, column) else {}
+    by_changes = spec.cdc_source_config.source_mode in CHANGE_SOURCES
+    other = stores_other_order(stored, column, by_changes=by_changes)
+    return {"sequence_by": "another column"} if other else {}
 
 
 def refuse_differences(spec: LoadSpec, found: tuple[Difference, ...]) -> None:
@@ -169,10 +171,16 @@ def check_grain(spec: LoadSpec, target: Target, last: LastLoad | None, adopt_com
     if not ours or versioned == history or (before is not None and (before == "scd2") == versioned):
         return
     if versioned:
+        absent = [key for key in spec.business_key_columns if target.column(key) is None]
+        made = f"{before or 'another loader'} made it"
+        remedy = "Load the history into a new table"
+        if absent:
+            made += f", without the column {', '.join(absent)}, which the row names as a key"
+        else:
+            plan = "it shows a plan; --dry_run=false carries it out"
+            remedy += f", or make each row a version with this command ({plan}): {adopt_command()}"
         raise TargetError(
-            f"{target.name}: its rows have no versions ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}): "
-            f"{before or 'another loader'} made it. Load the history into a new table, or make each row a "
-            f"version with this command (it shows a plan; --dry_run=false carries it out): {adopt_command()}"
+            f"{target.name}: its rows have no versions ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}): {made}. {remedy}"
         )
     raise TargetError(
         f"{target.name}: it is a history ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}) that scd2 made; "

@@ -128,9 +128,10 @@ def _start(load: Load, source: Source) -> str:
 def _value(load: Load, name: str) -> str:
     """A delete brings no values of its own, and a vanished key none at all: the stored ones stay."""
     source, stored = on("s", name), on("t", name)
-    if name in load.keys or load.config.ignore_null_updates:
+    if name in load.keys:
         return f"coalesce({source}, {stored})"
-    return f"IF(s.{HERE} IS NULL OR (s.{DELETE} AND t.{THERE}), {stored}, {source})"
+    brought = f"coalesce({source}, {stored})" if load.config.ignore_null_updates else source
+    return f"IF(s.{HERE} IS NULL OR (s.{DELETE} AND t.{THERE}), {stored}, {brought})"
 
 
 def _act(load: Load, source: Source) -> str:
@@ -177,7 +178,8 @@ def _merge(load: Load, columns: tuple[str, ...], untracked: dict[str, DataType])
     )
     audit = f"{UPDATED_AT} = s.{UPDATED_AT}, {JOB_RUN_ID} = s.{JOB_RUN_ID}"
     order = (SEQUENCE, WATERMARK)
-    closing = ", ".join(f"{name} = IF(s.{_DELETES}, s.{name}, t.{name})" for name in order)
+    stored = {name: f"t.{name}" for name in order} | ({SEQUENCE: "NULL"} if load.forget_order else {})
+    closing = ", ".join(f"{name} = IF(s.{_DELETES}, s.{name}, {stored[name]})" for name in order)
     close = (
         f"{VALID_TO} = s.{AT}, {IS_CURRENT} = false, {IS_DELETED} = s.{_DELETES} OR coalesce(t.{IS_DELETED}, false), "
         f"{DELETED_AT} = IF(s.{_DELETES}, s.{AT}, t.{DELETED_AT}), {closing}, {audit}"

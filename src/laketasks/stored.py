@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DateType, NumericType, TimestampNTZType, TimestampType
+from pyspark.sql.types import BooleanType, DataType, DateType, NumericType, TimestampNTZType, TimestampType
 
 from laketasks.change import Loader
-from laketasks.column import IS_DELETED, JOB_RUN_ID, LOADED_AT, SEQUENCE, UPDATED_AT, VALID_FROM
+from laketasks.column import IS_CURRENT, IS_DELETED, JOB_RUN_ID, LOADED_AT, SEQUENCE, UPDATED_AT, VALID_FROM
 from laketasks.error import TargetError
 from laketasks.sql import quote, text
 from laketasks.target import Target
@@ -87,22 +87,33 @@ def as_found(target: Target, stored: Stored) -> str:
     return f"r CROSS JOIN ({now}) f WHERE IF({same}, true, cast({error} AS BOOLEAN))"
 
 
-def stores_other_order(target: Target, column: str) -> bool:
+def stores_other_order(target: Target, column: str, *, by_changes: bool) -> bool:
     """Return whether the stored sequences are not those of this column of the same rows.
 
-    Asked where no run log tells of which column they are. Only rows that no load has updated since it inserted them
-    have both values from one row of the source.
+    Asked where no run log tells of which column they are. Looked at are rows that have both values from one row of the
+    source: a row that a load has updated does, unless it is a version that was closed, or the source is one of changes,
+    where a row may be made of several.
     """
     own = target.column(column)
     if own is None or target.column(SEQUENCE) is None or target.column(LOADED_AT) is None:
         return False
-    inserted = f"{UPDATED_AT} <=> {LOADED_AT} AND {JOB_RUN_ID} <> 'adopted' AND {quote(own)} IS NOT NULL"
-    if target.column(IS_DELETED) is not None:
-        inserted += f" AND NOT coalesce({IS_DELETED}, false)"
+    of_one_row = [f"{JOB_RUN_ID} <> 'adopted'", f"{quote(own)} IS NOT NULL"]
+    if _is_flag(target, IS_DELETED):
+        of_one_row.append(f"NOT coalesce({IS_DELETED}, false)")
+    if by_changes:
+        of_one_row.append(f"{UPDATED_AT} <=> {LOADED_AT}")
+    elif _is_flag(target, IS_CURRENT):
+        of_one_row.append(f"({UPDATED_AT} <=> {LOADED_AT} OR {IS_CURRENT})")
     other = f"{SEQUENCE} IS NOT NULL"
     if _comparable(target.columns[own], target.columns[target.column(SEQUENCE) or SEQUENCE]):
         other += f" AND NOT ({SEQUENCE} <=> {quote(own)})"
-    return not target.frame().where(f"{inserted} AND {other}").limit(1).isEmpty()
+    return not target.frame().where(f"{' AND '.join(of_one_row)} AND {other}").limit(1).isEmpty()
+
+
+def _is_flag(target: Target, name: str) -> bool:
+    """Return whether a table has this column as a loader makes it; a source may have one of the name."""
+    own = target.column(name)
+    return own is not None and isinstance(target.columns[own], BooleanType)
 
 
 def fill_is_deleted(target: Target) -> int:

@@ -332,6 +332,41 @@ def test_an_order_of_another_type_is_asked_of_the_rows(warehouse: Warehouse, kin
     warehouse.refuses("scd1", TargetError, "sequence_by was another column and is now w", sequence_by="w")
 
 
+@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
+def test_the_order_of_updated_rows_is_known_without_a_log(warehouse: Warehouse, pipeline: str) -> None:
+    columns = "id bigint, v string, u timestamp, w timestamp"
+    warehouse.source(columns, (1, "a", T(300), T(1)))
+    warehouse.load(pipeline, **BY_U)
+    warehouse.source(columns, (1, "b", T(301), T(2)))
+    warehouse.load(pipeline, **BY_U)  # no row is as its first load left it
+    forget_the_log(warehouse)
+    warehouse.source(columns, (1, "c", T(302), T(3)))
+    warehouse.refuses(pipeline, TargetError, "sequence_by was another column and is now w", sequence_by="w")
+    load_table({**warehouse.parameters(pipeline, sequence_by="w"), "override_guards": "target"})
+    warehouse.source(columns, (1, "d", T(303), T(4)))
+    assert warehouse.load(pipeline, sequence_by="w")["changed"] == 1
+    assert values(warehouse, "is_current" if pipeline == "scd2" else "true") == {1: "d"}
+
+
+def test_a_version_that_is_closed_while_the_order_is_forgotten_forgets_it_too(warehouse: Warehouse) -> None:
+    columns = "id bigint, v string, u timestamp, w timestamp"
+    by_w: dict[str, Any] = {"sequence_by": "w", "source_mode": "snapshot"}
+    warehouse.source(columns, (1, "a", T(300), T(1)), (2, "b", T(300), T(1)))
+    warehouse.load("scd2", twice=False, sequence_by="u", source_mode="snapshot")
+    warehouse.source(columns, (2, "b", T(300), T(1)))  # 1 is gone, and is closed by the load that forgets
+    load_table({**warehouse.parameters("scd2", **by_w), "override_guards": "target"})
+    assert {row["id"]: row["_sequence"] for row in warehouse.table()}[1] is None
+    warehouse.source(columns, (1, "a2", T(301), T(2)), (2, "b", T(300), T(1)))
+    assert warehouse.load("scd2", **by_w)["changed"] == 1
+    assert values(warehouse, "is_current") == {1: "a2", 2: "b"}
+
+
+def test_a_table_without_the_key_does_not_become_a_history(warehouse: Warehouse) -> None:
+    warehouse.source(U, (1, "a", T(1)))
+    warehouse.load("fact_overwrite", twice=False, keys=(), column_list=["v"])
+    warehouse.refuses("scd2", TargetError, "have no versions .* made it, without the column id, .* new table$")
+
+
 def test_an_overwrite_of_equal_rows_takes_back_their_deletes(warehouse: Warehouse) -> None:
     columns = "id bigint, v string, gone boolean, u timestamp"
     row = {"apply_as_deletes": "gone", "except_column_list": ["gone"], "sequence_by": "u"}

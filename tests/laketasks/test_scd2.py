@@ -335,3 +335,19 @@ def test_full_refresh_is_refused_by_name_and_passed_over_under_all(warehouse: Wa
     warehouse.load("scd2", sequence_by="seq", context={"full_refresh": "all"})
     assert len(warehouse.history("a")) == 2
     assert "leaves scd2 history alone" in capsys.readouterr().out
+
+
+def test_a_delete_brings_no_values_of_its_own_beside_ignore_null_updates(warehouse: Warehouse) -> None:
+    columns = "id bigint, v string, gone boolean, u timestamp"
+    row = {
+        "sequence_by": "u",
+        "apply_as_deletes": "gone",
+        "except_column_list": ["gone"],
+        "delete_mode": "new_record",
+        "ignore_null_updates": True,
+    }
+    warehouse.source(columns, (1, "a", False, T(1)))
+    warehouse.load("scd2", **row)
+    warehouse.source(columns, (1, "of the delete", True, T(2)))
+    warehouse.load("scd2", **row)
+    assert warehouse.rows("v", "is_deleted", "is_current") == [("a", True, False), ("a", True, True)]
