@@ -31,8 +31,8 @@ adoption: .venv/test.stamp  ## adopt the 135 tables of a driver notebook in one 
 	@$(RUN) -m pytest -s --driver-tables 135 tests/journeys/test_adoption.py
 kills: .venv/test.stamp    ## kill 50 local runs at any moment; repair them, or run again (docs/running.md)
 	@$(RUN) -m pytest -s -m kill tests/localjobs
-histories: .venv/test.stamp  ## 500 random sequences of 8 runs, between which everything changes: the right table, or a refusal
-	@$(RUN) -m pytest -s -m history tests/histories
+histories: .venv/test.stamp  ## 500 random sequences of 8 runs, between which everything changes, and 200 of late regions
+	@$(RUN) -m pytest -s -m history tests/histories tests/laketasks/test_union_sources.py
 mutations: .venv/test.stamp  ## 5,000 files of metadata with mistakes: no trace, no file, no problem lost
 	@$(RUN) -m pytest -s -m mutation tests/mutations
 lint: .venv/test.stamp .venv/lint.stamp  ## ruff, mypy --strict, and the check of resources/

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -69,24 +68,40 @@ def test_one_watermark_becomes_several(warehouse: Warehouse) -> None:
     assert warehouse.load("scd1", twice=False, context=told, **row)["new"] == 1
 
 
-HISTORIES, NIGHTS = int(os.environ.get("LAKETASKS_UNION_HISTORIES", "6")), 6
+NIGHTS = 6
+FEW = {"sail": 6, "spark": 2}
 
 
-def test_regions_that_are_late_at_random_end_as_a_full_read(warehouse: Warehouse) -> None:
+def late_at_random(warehouse: Warehouse, number: int) -> None:
     """Each night has a batch of each region, which arrives up to three nights later, in the region's own order."""
-    for seed in range(HISTORIES):
-        chance = random.Random(seed)
-        house = Warehouse(
-            warehouse.spark, warehouse.workspace, warehouse.bronze, warehouse.silver, f"t{seed}", 100 * seed
-        )
-        row, told = regions(house)
-        batches = {region: list(batches_of(number, region, chance)) for number, region in enumerate(REGIONS)}
-        for night in range(NIGHTS + 3):
-            for region, made in batches.items():
-                house.source(COLUMNS, *latest(rows for seen, rows in made if seen <= night), name=region)
-            house.load("scd1", twice=False, context=told, **row, sequence_by="w")
-        expected = [(key, v) for made in batches.values() for key, v, _ in latest(rows for _, rows in made)]
-        assert house.rows("id", "v") == sorted(expected), seed
+    chance = random.Random(number)
+    house = Warehouse(
+        warehouse.spark, warehouse.workspace, warehouse.bronze, warehouse.silver, f"t{number}", 100 * number
+    )
+    row, told = regions(house)
+    batches = {region: list(batches_of(number, region, chance)) for number, region in enumerate(REGIONS)}
+    for night in range(NIGHTS + 3):
+        for region, made in batches.items():
+            house.source(COLUMNS, *latest(rows for seen, rows in made if seen <= night), name=region)
+        house.load("scd1", twice=False, context=told, **row, sequence_by="w")
+    expected = [(key, v) for made in batches.values() for key, v, _ in latest(rows for _, rows in made)]
+    assert house.rows("id", "v") == sorted(expected), number
+
+
+def test_regions_that_are_late_at_random_end_as_a_full_read(warehouse: Warehouse, engine: str) -> None:
+    for number in range(FEW[engine]):
+        late_at_random(warehouse, number)
+
+
+@pytest.mark.history
+@pytest.mark.timeout(6 * 3600)
+def test_many_histories_of_late_regions(warehouse: Warehouse, request: pytest.FixtureRequest) -> None:
+    first = int(request.config.getoption("--from-sequence"))
+    last = first + (request.config.getoption("--sequences") or 200)
+    for number in range(first, last):
+        late_at_random(warehouse, number)
+        if (number + 1 - first) % 20 == 0:
+            print(f"{number + 1 - first} of {last - first} histories of late regions", flush=True)
 
 
 def batches_of(number: int, region: str, chance: random.Random) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
