@@ -31,10 +31,11 @@ class Word:
 
 
 def row(key: int | None, day: float, *, v: str | None = "a", w: str = "b", gone: bool = False, **more: Any) -> Row:
-    given = {"n": key, "region": "N" if key and key % 2 else "S", "u": T(day), "arr": T(day), **more}
+    given = {"n": key, "region": "S" if key in OTHER_REGION else "N", "u": T(day), "arr": T(day), **more}
     return (key, v, w, given["n"], given["region"], gone, given["u"], given["arr"])
 
 
+OTHER_REGION = (2, 30)
 MANY = tuple(row(100 + i, 1) for i in range(120))
 WORDS: dict[str, Word] = {
     "source_mode": Word(value="snapshot", nights=((row(20, 1),), ())),
@@ -92,15 +93,20 @@ NUMBER = itertools.count()
 
 
 def outcome(warehouse: Warehouse, pipeline: str, load_type: str, keys: Iterable[str], config: dict[str, Any]) -> Any:
-    """What the loads of these nights make: rows, counts and refusals; of times and names nothing."""
+    """What the loads of these nights make: rows, counts and refusals; of times and names nothing.
+
+    The source gets its extra column in a night of its own, as that may be refused.
+    """
     number = next(NUMBER)
     schemas = (warehouse.bronze, warehouse.silver)
     house = Warehouse(warehouse.spark, warehouse.workspace, *schemas, f"t{number}", 10 * number)
     source, found = f"s{number}", []
     spec_keys = {"business_key_columns": ("id",)} if pipeline in ("scd1", "scd2") else {"primary_key_columns": ("id",)}
     parsed, _ = parse_config(config)
-    for night, rows in enumerate(nights_of(keys)):
-        extra = night > 0 and any(WORDS[key].extra_column for key in keys)
+    nights = nights_of(keys)
+    grows = any(WORDS[key].extra_column for key in keys)
+    for night, rows in enumerate([*nights, nights[-1]] if grows else nights):
+        extra = grows and night == len(nights)
         house.source(COLUMNS + (", x string" if extra else ""), *((*r, "x") if extra else r for r in rows), name=source)
         spec = LoadSpec(
             execution_pipeline=pipeline,
