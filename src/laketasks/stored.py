@@ -90,24 +90,30 @@ def as_found(target: Target, stored: Stored) -> str:
 def stores_other_order(target: Target, column: str, *, by_changes: bool) -> bool:
     """Return whether the stored sequences are not those of this column of the same rows.
 
-    Asked where no run log tells of which column they are. Looked at are rows that have both values from one row of the
-    source: a row that a load has updated does, unless it is a version that was closed, or the source is one of changes,
-    where a row may be made of several.
+    Asked where no run log tells of which column they are. A row that no load has updated has both values from one row
+    of the source. An updated one may not: a load that did not carry the column left it as it was. So updated rows count
+    only together, where all of them differ; closed versions and rows that changes were put together of do not count.
     """
     own = target.column(column)
     if own is None or target.column(SEQUENCE) is None or target.column(LOADED_AT) is None:
         return False
-    of_one_row = [f"{JOB_RUN_ID} <> 'adopted'", f"{quote(own)} IS NOT NULL"]
+    of_one_row = [f"{JOB_RUN_ID} <> 'adopted'", f"{quote(own)} IS NOT NULL", f"{SEQUENCE} IS NOT NULL"]
     if _is_flag(target, IS_DELETED):
         of_one_row.append(f"NOT coalesce({IS_DELETED}, false)")
+    inserted = f"{UPDATED_AT} <=> {LOADED_AT}"
     if by_changes:
-        of_one_row.append(f"{UPDATED_AT} <=> {LOADED_AT}")
+        of_one_row.append(inserted)
     elif _is_flag(target, IS_CURRENT):
-        of_one_row.append(f"({UPDATED_AT} <=> {LOADED_AT} OR {IS_CURRENT})")
-    other = f"{SEQUENCE} IS NOT NULL"
-    if _comparable(target.columns[own], target.columns[target.column(SEQUENCE) or SEQUENCE]):
-        other += f" AND NOT ({SEQUENCE} <=> {quote(own)})"
-    return not target.frame().where(f"{' AND '.join(of_one_row)} AND {other}").limit(1).isEmpty()
+        of_one_row.append(f"({inserted} OR {IS_CURRENT})")
+    comparable = _comparable(target.columns[own], target.columns[target.column(SEQUENCE) or SEQUENCE])
+    other = f"NOT ({SEQUENCE} <=> {quote(own)})" if comparable else "true"
+    found = (
+        target.frame()
+        .where(" AND ".join(of_one_row))
+        .agg(F.expr(f"max({inserted} AND {other}) AS surely"), F.expr(f"min({other}) AS all_other"))
+        .collect()[0]
+    )
+    return bool(found["surely"] or found["all_other"])
 
 
 def _is_flag(target: Target, name: str) -> bool:

@@ -159,6 +159,15 @@ def _refuse_order(at: Situation, verdict: Verdict) -> None:
         verdict.must.append("stored sequences are of another column")
     elif past.last is not None and past.last_order != row.order:
         verdict.may.append("another order than the last success had")
+    elif row.order and _no_row_has_it(at):
+        verdict.may.append("no row has its sequence in that column")
+
+
+def _no_row_has_it(at: Situation) -> bool:
+    """Whether no stored row has its sequence in the column of the order: a load that did not carry it left it."""
+    both = [(each.get(at.row.order), each.get("_sequence")) for each in at.stored or []]
+    known = [pair for pair in both if None not in pair]
+    return bool(known) and all(value != sequence for value, sequence in known)
 
 
 def _refuse_columns(at: Situation, verdict: Verdict) -> None:
@@ -179,7 +188,8 @@ def _refuse_columns(at: Situation, verdict: Verdict) -> None:
 
 def _refuse_empty(at: Situation, verdict: Verdict, arrived: list[SourceRow], *, refreshed: bool) -> None:
     allowed = at.asked.override or at.row.get("on_empty_source", "fail") == "allow"
-    if not arrived and at.stored and not allowed:
+    counted = [each for each in at.stored or [] if at.row.pipeline != "scd2" or each.get("is_current")]
+    if not arrived and counted and not allowed:
         full = refreshed or (at.row.load_type == "full" and at.past.last != at.row)  # the same may have nothing to read
         (verdict.must if full else verdict.may).append("nothing is read")
 
