@@ -307,7 +307,7 @@ def _plan(
     whole = first or (not loader.merges and not spec.cdc_source_config.replace_where)
     given_up: tuple[str, ...] = ()
     loses = False
-    if not whole:
+    if not whole and loader.merges:
         source = order_columns.as_stored(source, target)
         forgotten = forgotten_columns(found_differences)
         given_up = order_columns.given_up(source, target, forgotten)
