@@ -24,7 +24,7 @@ oracles: .venv-oracles/oracles.stamp .venv-autocdc/autocdc.stamp  ## the loaders
 crashes: .venv/test.stamp  ## kill and race every load many times (docs/crashes.md)
 	@$(RUN) -m pytest -s -m crash tests/crashes
 words: .venv/test.stamp    ## every pair of words of cdc_source_config does something on every loader, or is refused
-	@$(RUN) -m pytest -n auto --maxprocesses 4 -m words tests/words
+	@$(RUN) -m pytest -s -n 2 -m words tests/words
 truth: .venv/test.stamp    ## five runs of localjobs beside what `monitor simulate` foretold of them (docs/simulate.md)
 	@$(RUN) -m pytest -s -m truth tests/monitor
 adoption: .venv/test.stamp  ## adopt the 135 tables of a driver notebook in one command, load two nights
