@@ -39,7 +39,7 @@ OTHER_REGION = (2, 30)
 MANY = tuple(row(100 + i, 1) for i in range(120))
 WORDS: dict[str, Word] = {
     "source_mode": Word(value="snapshot", nights=((row(20, 1),), ())),
-    "sequence_by": Word(value="u", nights=((row(21, 2),), (row(21, 1, v="old"), row(21, 1.5, v="late", arr=T(5))))),
+    "sequence_by": Word(value="u", nights=((row(21, 2),), (row(21, 1, v="old", arr=T(5)), row(21, 1.5, v="late", arr=T(1))))),
     "watermark": Word(value="arr", nights=((row(22, 1, arr=T(3)),), (row(22, 2, arr=T(6)),)), load_type="incremental"),
     "apply_as_deletes": Word(value="gone", nights=((row(23, 1),), (row(23, 4, gone=True),))),
     "delete_mode": Word(value="ignore", nights=((row(24, 1),), (row(24, 4, gone=True),))),
