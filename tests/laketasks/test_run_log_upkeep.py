@@ -70,29 +70,31 @@ def test_what_prevents_the_upkeep_fails_nothing(warehouse: Warehouse) -> None:
 def test_after_a_compaction_a_look_up_reads_one_file_and_lists_few_commits(
     engine: str, spark: SparkSession, warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Sail's log is compacted by localjobs after a run; Spark does it by the table's property, and when it is asked."""
     folder, name = log_folder(warehouse), warehouse.run_log
     compact.compact(str(folder))
     assert DeltaTable(folder).version() == 0  # few commits are left as they are
     write_commits(folder, 300, days_ago=30)
     append(spark, name, a_row())
     before = last_success(spark, name, "silver.s.t_7")
-    other = DeltaTable(folder)  # a writer that has looked at the table before
-    compact.compact(str(folder))
-    assert "301 files compacted to 1" in capsys.readouterr().out
-    table = DeltaTable(folder)
-    assert len(table.file_uris()) == 1
+    if engine == "sail":
+        other = DeltaTable(folder)  # a writer that has looked at the table before
+        compact.compact(str(folder))
+        assert "301 files compacted to 1" in capsys.readouterr().out
+        assert other.version() == 301
+    assert len(DeltaTable(folder).file_uris()) == 1
     assert last_success(spark, name, "silver.s.t_7") == before
     append(spark, name, a_row(target="silver.s.t_8"))
     assert spark.table(name).count() == 1502
-    assert other.version() == 301
+    if engine == "spark":
+        write_commits(folder, 600)
+        (line,) = keep_small(spark, name, "")
+        assert line in {f"{name}: {files} files compacted" for files in (601, 602)}  # the last append may have merged
+        assert len(DeltaTable(folder).file_uris()) == 1
+        return
     for file in (folder / "_delta_log").iterdir():  # a month later, commits that a checkpoint has are listed no more
         os.utime(file, (0, 0))
     write_commits(folder, 250)
     compact.compact(str(folder))
     assert len(list((folder / "_delta_log").glob("*.json"))) < 260
     assert spark.table(name).count() == 2752
-    if engine == "sail":
-        return
-    write_commits(folder, 600)
-    assert keep_small(spark, name, "") == [f"{name}: 602 files compacted"]
-    assert len(DeltaTable(folder).file_uris()) == 1
