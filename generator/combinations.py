@@ -192,6 +192,25 @@ def _no_watermark(case: Case) -> Iterator[Refusal]:
         yield Refusal(what="lookback does nothing in a full read", remedy=remedy, severity="warning")
 
 
+def _nothing_to_act_on(case: Case) -> Iterator[Refusal]:
+    """Words about deletes, orders and keys in a row that has none. What only a source's columns tell, the load says."""
+    config, given = case.config, case.config.to_dict()
+    overwrites = case.pipeline == "fact_overwrite"
+    vanishes = config.source_mode == "snapshot" and config.on_missing != "ignore"
+    idle = {
+        "max_delete_ratio": (
+            not overwrites and config.delete_mode == "ignore" and not vanishes,
+            "delete_mode: ignore deletes no row",
+        ),
+        "on_null_sequence": (config.source_mode == "cdf", "a change feed is in the order of its commits"),
+        "on_null_key": (overwrites and not case.keys, "the row names no key"),
+        "on_conflict": (overwrites and not case.keys, "the row names no key"),
+    }
+    for key, (is_idle, why) in idle.items():
+        if key in given and is_idle:
+            yield Refusal(what=f"{key} does nothing: {why}", remedy=f"remove {key}", severity="warning")
+
+
 def _clustering(case: Case) -> Iterator[Refusal]:
     columns = case.config.cluster_by
     if len(columns) > MAX_CLUSTER_COLUMNS:
@@ -263,6 +282,7 @@ RULES: tuple[Rule, ...] = (
     _change_feed,
     _history_order,
     _no_watermark,
+    _nothing_to_act_on,
     _clustering,
     _surrogate,
     _reconciled,

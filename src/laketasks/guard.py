@@ -126,3 +126,19 @@ def refuse_deletes(spec: LoadSpec, context: RunContext, counts: Counts, current:
         f"more than max_delete_ratio {limit:.0%}. Check the source; if this is right, run with "
         f"override_guards={context.task_key}, or raise max_delete_ratio"
     )
+
+
+def idle_words(spec: LoadSpec, *, deletes: bool, ordered: bool) -> list[str]:
+    """Return a sentence for each key of cdc_source_config that means nothing for the columns that the source has.
+
+    `deletes`: something tells which keys are gone. `ordered`: the source has a sequence or a watermark.
+    """
+    given = spec.cdc_source_config.to_dict()
+    idle = []
+    if not deletes and spec.execution_pipeline != "fact_overwrite":
+        why = "nothing deletes here: the row has no apply_as_deletes, and the source no column _fivetran_deleted"
+        idle += [(key, why) for key in ("delete_mode", "max_delete_ratio")]
+    if not ordered:
+        why = "nothing orders here: the row has no sequence_by or watermark, and the source no column _fivetran_synced"
+        idle.append(("on_null_sequence", why))
+    return [f"{spec.target_table}: {key} does nothing: {why}" for key, why in idle if key in given]

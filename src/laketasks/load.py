@@ -37,7 +37,7 @@ from laketasks.commits import TableState, TableVersion, inspect_table, latest_co
 from laketasks.counts import Counts
 from laketasks.error import ConflictError, GuardError, LoadError, StaleInputError, from_engine
 from laketasks.expectation import Judged, judge, kept
-from laketasks.guard import check_spec, overridden, refuse_deletes, refuse_own_names
+from laketasks.guard import check_spec, idle_words, overridden, refuse_deletes, refuse_own_names
 from laketasks.identity import Identity
 from laketasks.past import (
     carried_by,
@@ -361,6 +361,11 @@ def _plan(
             *why_not,
             *(f"{spec.target_table}: {what}" for what in decided),
             *_said_of_inputs(spec, past),
+            *idle_words(
+                spec,
+                deletes=source.may_delete or source.keys is not None or missing.policy(load, source) != "ignore",
+                ordered=source.sequence_type is not None or source.watermark_type is not None,
+            ),
             *raw.notes,
             *(found_late.notes if found_late else ()),
             *judged.notes,

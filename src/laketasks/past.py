@@ -182,6 +182,8 @@ def check_grain(spec: LoadSpec, target: Target, last: LastLoad | None, adopt_com
         raise TargetError(
             f"{target.name}: its rows have no versions ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}): {made}. {remedy}"
         )
+    if before is None and target.frame().where(f"{VALID_FROM} IS NOT NULL").limit(1).isEmpty():
+        return  # a history that was emptied, and has been loaded without versions since
     raise TargetError(
         f"{target.name}: it is a history ({VALID_FROM}, {VALID_TO}, {IS_CURRENT}) that scd2 made; "
         f"{spec.execution_pipeline} would lose what only this table has. Load into a new table"

@@ -361,6 +361,16 @@ def test_a_version_that_is_closed_while_the_order_is_forgotten_forgets_it_too(wa
     assert values(warehouse, "is_current") == {1: "a2", 2: "b"}
 
 
+def test_an_emptied_history_that_was_loaded_without_versions_is_none(warehouse: Warehouse) -> None:
+    warehouse.source(U, (1, "a", T(1)))
+    warehouse.load("scd2", twice=False, **BY_U)
+    warehouse.spark.sql(f"DELETE FROM {warehouse.target}").collect()
+    warehouse.load("scd1", twice=False, **BY_U)
+    forget_the_log(warehouse)
+    warehouse.source(U, (1, "b", T(2)))
+    assert warehouse.load("scd1", **BY_U)["changed"] == 1
+
+
 def test_a_table_without_the_key_does_not_become_a_history(warehouse: Warehouse) -> None:
     warehouse.source(U, (1, "a", T(1)))
     warehouse.load("fact_overwrite", twice=False, keys=(), column_list=["v"])

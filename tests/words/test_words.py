@@ -24,16 +24,18 @@ from tests.words.words import row as given
 ELSEWHERE = {"cluster_by": "the layout of the table: tests/laketasks/test_cluster.py"}
 # An incremental load asks for it only when it reads everything: the third test of this file
 OF_FULL_READS = {"on_empty_source"}
+# An overwrite that shrinks, which no rows here make: tests/laketasks/test_facts.py
+# Beside a list of columns only a type can change: tests/laketasks/test_types.py
+TYPES = {frozenset(("schema_evolution", "column_list")): "schema_evolution"}
+SHRINKS = {("max_delete_ratio", "fact_overwrite")}
 SAYS_WHAT_IS_SO = {("source_mode", "fact_overwrite")}  # which reads a snapshot each time
 
 
-def configured(*keys: str, without: str = "") -> dict[str, Any]:
-    config = dict(COMMON)
+def configured(*keys: str, common: bool = True) -> dict[str, Any]:
+    config = dict(COMMON) if common else {}
     for key in keys:
         config |= WORDS[key].beside
     config |= {key: WORDS[key].value for key in keys}
-    if without:
-        config.pop(without, None)
     return config
 
 
@@ -41,17 +43,18 @@ def load_type_of(*keys: str) -> str:
     return "incremental" if any(WORDS[key].load_type == "incremental" for key in keys) else "full"
 
 
-def dead(house: Warehouse, pipeline: str, *keys: str) -> list[str]:
-    """The keys that make no difference beside the others, on rows that meet them all."""
+def dead(house: Warehouse, pipeline: str, *keys: str, common: bool = True) -> list[str]:
+    """The keys that make no difference beside the others, on rows that meet them all; without `common`, alone."""
     load_type = load_type_of(*keys)
-    common = {k: v for k, v in configured(*keys).items() if not takes_none(pipeline, load_type, k)}
-    if refusal(pipeline, load_type, common):
+    config = {k: v for k, v in configured(*keys, common=common).items() if not takes_none(pipeline, load_type, k)}
+    if refusal(pipeline, load_type, config):
         return []
-    told = warned(pipeline, load_type, common)
+    told = warned(pipeline, load_type, config)
     beyond = {*ELSEWHERE, *(OF_FULL_READS if load_type == "incremental" else ())}
+    beyond.add(TYPES.get(frozenset(keys), ""))
     tried = [k for k in keys if k not in beyond and (k, pipeline) not in SAYS_WHAT_IS_SO and k not in told]
-    with_all = outcome(house, pipeline, load_type, keys, common) if tried else None
-    without = {key: {k: v for k, v in common.items() if k != key} for key in tried}
+    with_all = outcome(house, pipeline, load_type, keys, config) if tried else None
+    without = {key: {k: v for k, v in config.items() if k != key} for key in tried}
     return [key for key in tried if with_all == outcome(house, pipeline, load_type, keys, without[key])]
 
 
@@ -69,8 +72,18 @@ def takes_none(pipeline: str, load_type: str, key: str) -> bool:
 
 @pytest.mark.parametrize("pipeline", pipelines())
 @pytest.mark.parametrize("key", [key for key in WORDS if key not in ELSEWHERE])
-def test_a_word_changes_what_is_loaded_or_is_refused(warehouse: Warehouse, key: str, pipeline: str) -> None:  # noqa: F811
+def test_a_word_changes_what_is_loaded_or_is_refused(
+    warehouse: Warehouse,  # noqa: F811
+    key: str,
+    pipeline: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert not dead(warehouse, pipeline, key), f"{key} does nothing in {pipeline}"
+    capsys.readouterr()
+    if (key, pipeline) in SHRINKS:
+        return
+    for idle in dead(warehouse, pipeline, key, common=False):
+        assert f"{idle} does nothing: nothing" in capsys.readouterr().out, f"{key} does nothing in {pipeline}, alone"
 
 
 @pytest.mark.parametrize("pipeline", ["scd1", "scd2", "fact_incremental_merge"])

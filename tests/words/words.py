@@ -21,11 +21,15 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A key with a value that is not its default. `beside` is what it needs to act, `nights` the rows, by night."""
+    """A key with a value that is not its default.
+
+    `beside` is what it needs to act, `nights` the rows, by night; the rows that are `refused` come in a last night.
+    """
 
     value: Any
     beside: dict[str, Any] = field(default_factory=dict)
     nights: tuple[tuple[Row, ...], ...] = ()
+    refused: tuple[Row, ...] = ()
     extra_column: bool = False
     load_type: str = ""
 
@@ -39,18 +43,26 @@ OTHER_REGION = (2, 30)
 MANY = tuple(row(100 + i, 1) for i in range(120))
 WORDS: dict[str, Word] = {
     "source_mode": Word(value="snapshot", nights=((row(20, 1),), ())),
-    "sequence_by": Word(value="u", nights=((row(21, 2),), (row(21, 1, v="old", arr=T(5)), row(21, 1.5, v="late", arr=T(1))))),
+    "sequence_by": Word(
+        value="u",
+        nights=((row(21, 2),), (row(21, 1, v="old", arr=T(5)), row(21, 1.5, v="late", arr=T(1)))),
+    ),
     "watermark": Word(value="arr", nights=((row(22, 1, arr=T(3)),), (row(22, 2, arr=T(6)),)), load_type="incremental"),
     "apply_as_deletes": Word(value="gone", nights=((row(23, 1),), (row(23, 4, gone=True),))),
     "delete_mode": Word(value="ignore", nights=((row(24, 1),), (row(24, 4, gone=True),))),
     "on_missing": Word(value="soft", beside={"source_mode": "snapshot"}, nights=((row(25, 1),), ())),
     "column_list": Word(value=["v", "n", "region"]),
     "except_column_list": Word(value=["w"]),
-    "track_history_column_list": Word(value=["v"], nights=((row(26, 1),), (row(26, 4, w="c"),))),
-    "track_history_except_column_list": Word(value=["w"], nights=((row(27, 1),), (row(27, 4, w="c"),))),
+    "track_history_column_list": Word(value=["v"], nights=((row(26, 1),), (row(26, 4, n=99),))),
+    "track_history_except_column_list": Word(value=["n", "u", "arr"], nights=((row(27, 1),), (row(27, 4, n=99),))),
     "ignore_null_updates": Word(value=True, nights=((row(28, 1),), (row(28, 4, v=None),))),
     "where": Word(value="region = 'N'", nights=((row(30, 1),), ())),
-    "lookback": Word(value="3 days", nights=((row(31, 4),), (row(31, 4), row(32, 2.5))), load_type="incremental"),
+    "lookback": Word(
+        value="3 days",
+        beside={"watermark": "arr"},
+        nights=((row(31, 4),), (row(31, 4), row(32, 2.5))),
+        load_type="incremental",
+    ),
     "on_null_key": Word(value="quarantine", nights=((), (row(None, 4, region="N"),))),
     "on_conflict": Word(value="latest", nights=((), (row(33, 4, v="x"), row(33, 4, v="y")))),
     "on_null_sequence": Word(value="exclude", nights=((), (row(35, 4, u=None),))),
@@ -61,7 +73,7 @@ WORDS: dict[str, Word] = {
     "first_version_from": Word(value="1990-01-01"),
     "insert_only": Word(value=True, nights=((row(39, 1),), (row(39, 4, v="new"),))),
     "reconcile": Word(value=True, nights=((row(40, 1),), (row(41, 0.5),))),
-    "replace_where": Word(value="n >= 0", nights=((row(43, 1, n=-1),), (row(43, 4, n=-1),))),
+    "replace_where": Word(value="n >= 0", refused=(row(43, 5, n=-1),)),
     "cluster_by": Word(value=["n"]),
     "unknown_member": Word(value=True),
 }
@@ -95,7 +107,7 @@ NUMBER = itertools.count()
 def outcome(warehouse: Warehouse, pipeline: str, load_type: str, keys: Iterable[str], config: dict[str, Any]) -> Any:
     """What the loads of these nights make: rows, counts and refusals; of times and names nothing.
 
-    The source gets its extra column in a night of its own, as that may be refused.
+    The source gets its extra column, and rows that are refused, in a night of their own.
     """
     number = next(NUMBER)
     schemas = (warehouse.bronze, warehouse.silver)
@@ -105,7 +117,8 @@ def outcome(warehouse: Warehouse, pipeline: str, load_type: str, keys: Iterable[
     parsed, _ = parse_config(config)
     nights = nights_of(keys)
     grows = any(WORDS[key].extra_column for key in keys)
-    for night, rows in enumerate([*nights, nights[-1]] if grows else nights):
+    refused = [row for key in keys for row in WORDS[key].refused]
+    for night, rows in enumerate([*nights, nights[1] + refused] if grows or refused else nights):
         extra = grows and night == len(nights)
         house.source(COLUMNS + (", x string" if extra else ""), *((*r, "x") if extra else r for r in rows), name=source)
         spec = LoadSpec(
