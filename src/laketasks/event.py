@@ -77,7 +77,8 @@ def runs(load: Load, source: Source, rows: DataFrame, order: str, tracked: dict[
     begun = _over(chained, (*first, SEQUENCE, WATERMARK, SEED), in_run, f"first_value({AT}) OVER {in_run} AS {RUN_AT}")
     if not source.may_delete:
         return begun
-    by_value = f"(PARTITION BY {listed(load.keys)}, {VALUED} ORDER BY {', '.join(terms(source, order))} {_RUNNING})"
+    own = terms(source, LAST_SEQUENCE if order == SEQUENCE else order)  # the sequence is that of the run by now
+    by_value = f"(PARTITION BY {listed(load.keys)}, {VALUED} ORDER BY {', '.join(own)} {_RUNNING})"
     return _over(begun, (*source.compared, *first), by_value)
 
 
