@@ -19,12 +19,14 @@ def as_stored(source: Source, target: Target) -> Source:
     """Return the source with the orders that it lacks in the types that the target has, instead of TIMESTAMP."""
     own = {SEQUENCE: source.sequence_type, WATERMARK: source.watermark_type}
     stored = {name: target.columns[name] for name, kind in own.items() if kind is None and name in target.columns}
-    empty = {name: F.expr(f"cast(NULL AS {type_text(kind)})") for name, kind in stored.items()}
 
-    def with_types(frame: DataFrame | None) -> DataFrame | None:
-        return frame.withColumns(empty) if frame is not None and empty else frame
+    def with_types(frame: DataFrame) -> DataFrame:
+        for name, kind in stored.items():
+            frame = frame.withColumn(name, F.expr(f"cast(NULL AS {type_text(kind)})"))
+        return frame
 
-    return replace(source, frame=with_types(source.frame), history=with_types(source.history), no_order=stored)
+    history = with_types(source.history) if source.history is not None else None
+    return replace(source, frame=with_types(source.frame), history=history, no_order=stored)
 
 
 def given_up(source: Source, target: Target, forgotten: Collection[str]) -> tuple[str, ...]:
