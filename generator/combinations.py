@@ -193,7 +193,10 @@ def _no_watermark(case: Case) -> Iterator[Refusal]:
 
 
 def _nothing_to_act_on(case: Case) -> Iterator[Refusal]:
-    """Words about deletes, orders and keys in a row that has none. What only a source's columns tell, the load says."""
+    """Yield a warning for each key about deletes, orders or business keys in a row without them.
+
+    `guard.idle_words` has the keys whose effect depends on the columns of the source.
+    """
     config, given = case.config, case.config.to_dict()
     overwrites = case.pipeline == "fact_overwrite"
     vanishes = config.source_mode == "snapshot" and config.on_missing != "ignore"

@@ -134,5 +134,5 @@ def schemas(engine: str, spark: SparkSession, workspace: Path) -> Iterator[Schem
 @pytest.fixture
 def schema(engine: str, schemas: Schemas) -> str:
     if engine != "sail":
-        pytest.skip("asks for the catalogs that Sail has here")
+        pytest.skip("needs the two catalogs of Sail: run it without --engine spark")
     return schemas.silver[1]

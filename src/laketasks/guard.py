@@ -129,9 +129,9 @@ def refuse_deletes(spec: LoadSpec, context: RunContext, counts: Counts, current:
 
 
 def idle_words(spec: LoadSpec, *, deletes: bool, ordered: bool) -> list[str]:
-    """Return a sentence for each key of cdc_source_config that means nothing for the columns that the source has.
+    """Return a sentence for each key of cdc_source_config that has no effect on a source with these columns.
 
-    `deletes`: something tells which keys are gone. `ordered`: the source has a sequence or a watermark.
+    `deletes`: the source can delete keys. `ordered`: it has a sequence or a watermark.
     """
     given = spec.cdc_source_config.to_dict()
     idle = []

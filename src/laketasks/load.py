@@ -17,17 +17,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType
 
-from laketasks import (
-    fact_incremental_merge,
-    fact_overwrite,
-    merge,
-    missing,
-    order_columns,
-    reconcile,
-    scd1,
-    scd2,
-    watermark,
-)
+from laketasks import fact_incremental_merge, fact_overwrite, merge, missing, reconcile, scd1, scd2, watermark
 from laketasks.adopt import command, refuse_foreign
 from laketasks.change import Change, Load, Loader, Merge, Replace
 from laketasks.change_feed import Feed, is_torn, read_feed
@@ -39,6 +29,7 @@ from laketasks.error import ConflictError, GuardError, LoadError, StaleInputErro
 from laketasks.expectation import Judged, judge, kept
 from laketasks.guard import check_spec, idle_words, overridden, refuse_deletes, refuse_own_names
 from laketasks.identity import Identity
+from laketasks.order_columns import Ordered, count_older, fit_order
 from laketasks.past import (
     carried_by,
     check_grain,
@@ -147,7 +138,7 @@ class _Plan:
     """A load before its rows are compared. `outcome` has the counts so far; `anew`: the table is written from scratch.
 
     `arrived` is the source as it was surveyed, `order` the columns of the source that order its rows. The target is as
-    it will be once the columns that are `given_up` are gone; `loses`: with values.
+    it will be after the columns of `ordered` are dropped.
     """
 
     load: Load
@@ -161,8 +152,7 @@ class _Plan:
     stored: Stored
     anew: bool
     whole: bool
-    given_up: tuple[str, ...]
-    loses: bool
+    ordered: Ordered
     dropped: tuple[str, ...]
 
     @property
@@ -305,14 +295,10 @@ def _plan(
     source = replace(source, keys=found_late.keys if found_late else judged.keys)
     source = with_history(raw, source, spec, kept(spec, keys))
     whole = first or (not loader.merges and not spec.cdc_source_config.replace_where)
-    given_up: tuple[str, ...] = ()
-    loses = False
+    ordered = Ordered(source=source, target=target)
     if not whole and loader.merges:
-        source = order_columns.as_stored(source, target)
-        forgotten = forgotten_columns(found_differences)
-        given_up = order_columns.given_up(source, target, forgotten)
-        loses = any(name in forgotten for name in given_up)
-        target = order_columns.without(target, given_up)
+        ordered = fit_order(source, target, forgotten_columns(found_differences))
+    source, target = ordered.source, ordered.target
     system = loader.system_columns(spec, source, target)
     carried_before = carried_by(last) if last and not first else None
     refuse_own_names(spec, source, tuple(system), None if first else target, carried_before)
@@ -374,8 +360,7 @@ def _plan(
     return _Plan(
         load=load,
         past=replace(past, target=target),
-        given_up=given_up,
-        loses=loses,
+        ordered=ordered,
         types=types,
         arrived=arrived,
         judged=judged,
@@ -448,7 +433,7 @@ def _carry_out(spark: SparkSession, plan: _Plan, name: str, outcome: Outcome) ->
     spelled = {plan.target.column(column) or column: kind for column, kind in plan.types.items()}
     made = create(plan.target, spelled, plan.load.spec.comment)
     guarded = ANY if plan.anew else as_found(made, plan.stored)
-    made = drop_columns(made, plan.given_up, guarded)
+    made = drop_columns(made, plan.ordered.replaced, guarded)
     retypes = plan.whole and changes_types(made, plan.types)
     target = drop_columns(made if retypes else evolve(made, plan.types), plan.dropped, guarded)
     if plan.target.exists and not _has_comment(plan.past.last, plan.load.spec):
@@ -481,17 +466,17 @@ def _complete(plan: _Plan, target: Target, outcome: Outcome) -> tuple[Outcome, i
     """
     marks = IS_DELETED in plan.types and IS_DELETED not in {name.lower() for name in plan.arrived.carried}
     flags = marks and not plan.load.first and (plan.target.column(IS_DELETED) is None or plan.stored.unflagged > 0)
-    if not (plan.load.forget_order or plan.loses or flags):
+    if not (plan.load.forget_order or plan.ordered.loses_values or flags):
         return outcome, 0
     before = latest_commits(target.spark, target.name)
-    if plan.loses:
-        rows = order_columns.count_older(target, instant(plan.load.now))
+    if plan.ordered.loses_values:
+        rows = count_older(target, instant(plan.load.now))
     else:
         rows = forget_order(target, instant(plan.load.now)) if plan.load.forget_order else 0
     rows += fill_is_deleted(target) if flags else 0
     after = latest_commits(target.spark, target.name)
     counts = replace(outcome.counts, rows_updated=outcome.counts.rows_updated + rows)
-    own = (plan.load.forget_order and not plan.loses) + flags
+    own = (plan.load.forget_order and not plan.ordered.loses_values) + flags
     return replace(outcome, counts=counts), after[0].version - before[0].version if before and after else own
 
 

@@ -244,9 +244,9 @@ def _replace(
 
 
 def _is_dynamic(spark: SparkSession) -> bool:
-    """Whether the session is in dynamic partition mode, which Delta obeys in a REPLACE WHERE true.
+    """Return whether the session is in dynamic partition mode, which Delta applies to a REPLACE WHERE true.
 
-    Serverless compute refuses to tell, even with a default (CONFIG_NOT_AVAILABLE), and lets nobody set another mode.
+    Serverless compute refuses to read the setting, even with a default (CONFIG_NOT_AVAILABLE), and to change it.
     """
     try:
         return str(spark.conf.get(_PARTITION_MODE, "static")).lower() == "dynamic"

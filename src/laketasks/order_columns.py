@@ -1,9 +1,9 @@
-"""The columns that keep what orders the rows, `_sequence` and `_watermark`, where the stored ones have another type."""
+"""The columns that keep the order of the rows, `_sequence` and `_watermark`, when the stored ones have another type."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -15,8 +15,41 @@ from laketasks.target import Target
 from laketasks.widening import widest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """A source and a target whose order columns have the same types.
+
+    The target is as it will be after the columns in `replaced` are dropped; the load adds them in the new type.
+    `loses_values`: one of them has values.
+    """
+
+    source: Source
+    target: Target
+    replaced: tuple[str, ...] = ()
+    loses_values: bool = False
+
+
+def fit_order(source: Source, target: Target, forgotten: Collection[str]) -> Ordered:
+    """Give the order columns of source and target the same types.
+
+    A stored column that cannot hold the source's order is replaced if its values are `forgotten`, or all NULL. Any
+    other stays, and `fit` refuses it.
+    """
+    source = as_stored(source, target)
+    replaced = tuple(
+        name
+        for name, kind in source.order_columns.items()
+        if name in target.columns
+        and widest(kind, target.columns[name]) is None
+        and (name in forgotten or _is_empty(target, name))
+    )
+    kept = {name: kind for name, kind in target.columns.items() if name not in replaced}
+    loses_values = any(name in forgotten for name in replaced)
+    return Ordered(source=source, target=replace(target, columns=kept), replaced=replaced, loses_values=loses_values)
+
+
 def as_stored(source: Source, target: Target) -> Source:
-    """Return the source with the orders that it lacks in the types that the target has, instead of TIMESTAMP."""
+    """Return the source with the types of the target for the orders that it lacks, instead of TIMESTAMP."""
     own = {SEQUENCE: source.sequence_type, WATERMARK: source.watermark_type}
     stored = {name: target.columns[name] for name, kind in own.items() if kind is None and name in target.columns}
 
@@ -27,24 +60,6 @@ def as_stored(source: Source, target: Target) -> Source:
 
     history = with_types(source.history) if source.history is not None else None
     return replace(source, frame=with_types(source.frame), history=history, no_order=stored)
-
-
-def given_up(source: Source, target: Target, forgotten: Collection[str]) -> tuple[str, ...]:
-    """Return the order columns of the target that cannot hold the source's order and hold nothing that is needed.
-
-    That is a column that is `forgotten`, or whose values are all NULL. It is dropped and made again in the new type.
-    """
-    narrow = [
-        name
-        for name, kind in source.order_columns.items()
-        if name in target.columns and widest(kind, target.columns[name]) is None
-    ]
-    return tuple(name for name in narrow if name in forgotten or _is_empty(target, name))
-
-
-def without(target: Target, names: Collection[str]) -> Target:
-    """Return the target as it is once the columns are dropped."""
-    return replace(target, columns={name: kind for name, kind in target.columns.items() if name not in names})
 
 
 def count_older(target: Target, written_at: str) -> int:

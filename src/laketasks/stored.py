@@ -90,9 +90,9 @@ def as_found(target: Target, stored: Stored) -> str:
 def stores_other_order(target: Target, column: str, *, by_changes: bool) -> bool:
     """Return whether the stored sequences are not those of this column of the same rows.
 
-    Asked where no run log tells of which column they are. A row that no load has updated has both values from one row
-    of the source. An updated one may not: a load that did not carry the column left it as it was. So updated rows count
-    only together, where all of them differ; closed versions and rows that changes were put together of do not count.
+    Use it if the run log does not name the column. A row that no load has updated has both values from one row of the
+    source, so that one difference is enough. A load that does not carry the column updates `_sequence` alone, so that
+    updated rows count only if all of them differ. Closed versions do not count, nor do updated rows of change sources.
     """
     own = target.column(column)
     if own is None or target.column(SEQUENCE) is None or target.column(LOADED_AT) is None:

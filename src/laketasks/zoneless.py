@@ -1,4 +1,4 @@
-"""Dates and timestamps without a zone count as UTC, whatever the time zone of the session: an engine's casts do not."""
+"""SQL that reads dates and timestamps without a zone as UTC. A cast would use the time zone of the session."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from laketasks.sql import micros
 from laketasks.sql_fingerprint import fingerprint
 from tests.histories.definition import SQL, Row, SourceRow, changed_row, first_row
 from tests.histories.model import Asked, Past, Situation, Stored, Verdict, compare, judge
-from tests.laketasks.test_identity import insert_by_hand, restore, swap
+from tests.laketasks.between import insert_by_hand, restore, swap
 from tests.laketasks.warehouse import R, T, Warehouse
 
 BY_HAND = 9  # the key that insert_by_hand uses

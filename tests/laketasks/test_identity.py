@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from laketasks.entry import load_table
 from laketasks.error import LoadError, SourceError, StaleInputError, TargetError
 from laketasks.identity import PARTS, row_differences, table
 from laketasks.spec import CdcSourceConfig, LoadSpec
+from tests.laketasks.between import forget_the_log, insert_by_hand, restore, swap, values
 from tests.laketasks.warehouse import T, Warehouse
 
 U = "id bigint, v string, u timestamp"
@@ -122,116 +121,6 @@ def test_a_swapped_source_of_the_same_version_is_another_table(
     assert warehouse.rows("id", "v") == [(1, "a"), (2, "b")]
 
 
-# --- order ---
-
-
-@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
-@pytest.mark.parametrize("logged", [True, False])
-def test_another_order_is_refused_until_the_stored_one_is_forgotten(
-    warehouse: Warehouse, pipeline: str, logged: bool
-) -> None:
-    columns = "id bigint, v string, u timestamp, w timestamp"
-    warehouse.source(columns, (1, "a", T(300), T(1)), (2, "b", T(300), T(1)), (3, "z", T(299), T(1)))
-    warehouse.load(pipeline, **BY_U)
-    if not logged:
-        forget_the_log(warehouse)
-    warehouse.source(columns, (1, "a2", T(301), T(2)), (2, "b", T(300), T(1)))
-    by_w = {"sequence_by": "w"}
-    warehouse.refuses(pipeline, TargetError, "sequence_by was .* and is now w .*override_guards to forget it", **by_w)
-    load_table({**warehouse.parameters(pipeline, **by_w), "override_guards": "target"})
-    current = "is_current" if pipeline == "scd2" else "true"
-    assert values(warehouse, current) == {1: "a2", 2: "b", 3: "z"}
-    warehouse.source(columns, (1, "a3", T(301), T(3)), (2, "b0", T(300), T(0)), (3, "y", T(2), T(2)))
-    row = warehouse.load(pipeline, **by_w)
-    assert (row["changed"], row["stale"]) == (2, 1)  # 1 is newer by w, 2 older, 3 came back
-    assert values(warehouse, current) == {1: "a3", 2: "b", 3: "y"}
-
-
-def test_an_order_that_is_taken_away_is_refused_too(warehouse: Warehouse) -> None:
-    warehouse.source(U, (1, "a", T(2)))
-    warehouse.load("scd1", **BY_U)
-    warehouse.refuses("scd1", TargetError, r"sequence_by was u \(time\) and is now none")
-    load_table({**warehouse.parameters("scd1"), "override_guards": "all"})
-    assert warehouse.last_row()["rows_updated"] == 1
-    warehouse.load("scd1", twice=False)
-    warehouse.source(U, (1, "b", T(1)))
-    assert warehouse.load("scd1", **BY_U)["changed"] == 1  # no stored order stands against it
-
-
-ORDERS: dict[str, str | list[str]] = {"timestamp": "u", "number": "n", "text": "s", "date": "d", "two": ["n", "s"]}
-
-
-@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        ("timestamp", "number"),
-        ("number", "two"),
-        ("two", "timestamp"),
-        ("date", "timestamp"),
-        ("number", ""),
-        ("", "two"),
-    ],
-)
-def test_an_order_of_another_type_takes_the_place_of_the_forgotten_one(
-    warehouse: Warehouse, pipeline: str, before: str, now: str
-) -> None:
-    columns = "id bigint, v string, n bigint, u timestamp, s string, d date"
-
-    def source(*rows: tuple[int, str, int]) -> None:
-        days = ((i, v, at, T(at), f"{at:03}", date(2024, 1, 1) + timedelta(days=at)) for i, v, at in rows)
-        warehouse.source(columns, *days)
-
-    def by(order: str) -> dict[str, Any]:
-        return {"sequence_by": ORDERS[order]} if order else {}
-
-    current = "is_current" if pipeline == "scd2" else "true"
-    source((1, "a", 1), (2, "b", 2), (3, "c", 3))
-    warehouse.load(pipeline, twice=False, **by(before))
-    source((1, "a2", 4), (2, "b", 2), (4, "d", 1))
-    if before:
-        warehouse.refuses(pipeline, TargetError, "sequence_by was .* override_guards to forget it", **by(now))
-    load_table({**warehouse.parameters(pipeline, **by(now)), "override_guards": "target"})
-    assert values(warehouse, current) == {1: "a2", 2: "b", 3: "c", 4: "d"}
-    stored = {row["id"]: row["_sequence"] for row in warehouse.table() if current == "true" or row["is_current"]}
-    assert stored[3] is None  # of the forgotten order
-    assert (stored[1] is not None, stored[4] is not None) == (bool(now), bool(now))
-    source((1, "a1", 3), (2, "b", 2), (4, "d2", 2))
-    row = warehouse.load(pipeline, **by(now))
-    assert (row["changed"], row["stale"]) == ((1, 1) if now else (2, 0))  # the row of 1 is older than what is stored
-    assert values(warehouse, current) == {1: "a2" if now else "a1", 2: "b", 3: "c", 4: "d2"}
-
-
-@pytest.mark.parametrize("pipeline", ["fact_incremental_merge", "scd2"])
-def test_a_watermark_of_another_type_reads_all_once(warehouse: Warehouse, pipeline: str) -> None:
-    columns = "id bigint, v string, n bigint, u timestamp"
-    row: dict[str, Any] = {"load_type": "incremental", "sequence_by": "u"}
-    warehouse.source(columns, (1, "a", 1, T(1)), (2, "b", 2, T(2)))
-    warehouse.load(pipeline, watermark="n", **row)
-    warehouse.source(columns, (1, "a", 1, T(1)), (2, "b", 2, T(2)), (3, "c", 1, T(1)))
-    load_table(warehouse.parameters(pipeline, watermark="u", **row))
-    loaded = warehouse.last_row()
-    assert (loaded["read"], loaded["new"], loaded["watermark_to"]) == (3, 1, "2024-01-03T00:00:00.000000Z")
-    assert (loaded["rows_inserted"], loaded["rows_updated"]) == (1, 2)  # the stored watermarks are gone
-    warehouse.source(columns, (1, "a4", 1, T(4)), (2, "b", 2, T(2)), (3, "c", 1, T(1)))
-    loaded = warehouse.load(pipeline, watermark="u", **row)
-    assert (loaded["read"], loaded["changed"]) == (2, 1)
-    current = "is_current" if pipeline == "scd2" else "true"
-    assert values(warehouse, current) == {1: "a4", 2: "b", 3: "c"}
-
-
-@pytest.mark.parametrize("pipeline", ["scd1", "scd2"])
-def test_the_order_of_events_is_not_forgotten(warehouse: Warehouse, pipeline: str) -> None:
-    columns = "id bigint, v string, u timestamp, w timestamp"
-    row: dict[str, Any] = {"source_mode": "events", "on_conflict": "latest"}
-    warehouse.source(columns, (1, "a", T(300), T(1)))
-    warehouse.load(pipeline, sequence_by="u", **row)
-    remedy = "load into a new table" if pipeline == "scd2" else "full_refresh, or load into a new table"
-    for context in ({}, {"override_guards": "all"}):
-        with pytest.raises(TargetError, match=f"sequence_by was u .*cannot be compared.*{remedy}"):
-            load_table({**warehouse.parameters(pipeline, sequence_by="w", **row), **context})
-
-
 # --- target ---
 
 
@@ -281,8 +170,6 @@ def test_a_change_by_hand_is_made_good(warehouse: Warehouse) -> None:
 
 # --- what the log does not know of the rows ---
 
-ORDERED = "id bigint, v string, u timestamp, w timestamp"
-
 
 @pytest.mark.parametrize("asked", ["target", "all"])
 @pytest.mark.parametrize("now", ["scd1", "fact_overwrite", "fact_incremental_merge"])
@@ -297,68 +184,6 @@ def test_full_refresh_does_not_replace_a_history_either(warehouse: Warehouse, no
         assert warehouse.commits() == commits
         if logged:
             forget_the_log(warehouse)
-
-
-@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
-def test_a_restored_target_has_the_order_of_then(warehouse: Warehouse, pipeline: str) -> None:
-    warehouse.source(ORDERED, (1, "a", T(300), T(1)))
-    warehouse.load(pipeline, twice=False, sequence_by="u")
-    first = warehouse.commits() - 1
-    load_table({**warehouse.parameters(pipeline, sequence_by="w"), "override_guards": "target"})
-    restore(warehouse, first)
-    warehouse.source(ORDERED, (1, "b", T(301), T(2)))
-    warehouse.refuses(pipeline, TargetError, "sequence_by was another column and is now w", sequence_by="w")
-    load_table({**warehouse.parameters(pipeline, sequence_by="w"), "override_guards": "target"})
-    assert values(warehouse, "is_current" if pipeline == "scd2" else "true") == {1: "b"}
-
-
-@pytest.mark.parametrize("between", [{}, {"sequence_by": "w"}], ids=["no order", "the new order"])
-def test_an_overwrite_that_wrote_nothing_leaves_the_order(warehouse: Warehouse, between: dict[str, Any]) -> None:
-    warehouse.source(ORDERED, (1, "a", T(300), T(1)))
-    warehouse.load("scd1", twice=False, sequence_by="u")
-    warehouse.load("fact_overwrite", twice=False, **between)
-    warehouse.source(ORDERED, (1, "b", T(301), T(2)))
-    warehouse.refuses("scd1", TargetError, "sequence_by was another column and is now w", sequence_by="w")
-    warehouse.load("scd1", twice=False, sequence_by="w", context={"full_refresh": "target"})
-    assert warehouse.rows("v") == [("b",)]
-
-
-@pytest.mark.parametrize("kind", ["bigint", "date", "string"])
-def test_an_order_of_another_type_is_asked_of_the_rows(warehouse: Warehouse, kind: str) -> None:
-    columns, value = f"id bigint, v string, u timestamp, w {kind}", {"bigint": 7, "date": T(1).date(), "string": "s"}
-    warehouse.source(columns, (1, "a", T(1.5), value[kind]))
-    warehouse.load("scd1", twice=False, sequence_by="u")
-    forget_the_log(warehouse)
-    warehouse.refuses("scd1", TargetError, "sequence_by was another column and is now w", sequence_by="w")
-
-
-@pytest.mark.parametrize("pipeline", [*MERGING, "scd2"])
-def test_the_order_of_updated_rows_is_known_without_a_log(warehouse: Warehouse, pipeline: str) -> None:
-    columns = "id bigint, v string, u timestamp, w timestamp"
-    warehouse.source(columns, (1, "a", T(300), T(1)))
-    warehouse.load(pipeline, **BY_U)
-    warehouse.source(columns, (1, "b", T(301), T(2)))
-    warehouse.load(pipeline, **BY_U)  # no row is as its first load left it
-    forget_the_log(warehouse)
-    warehouse.source(columns, (1, "c", T(302), T(3)))
-    warehouse.refuses(pipeline, TargetError, "sequence_by was another column and is now w", sequence_by="w")
-    load_table({**warehouse.parameters(pipeline, sequence_by="w"), "override_guards": "target"})
-    warehouse.source(columns, (1, "d", T(303), T(4)))
-    assert warehouse.load(pipeline, sequence_by="w")["changed"] == 1
-    assert values(warehouse, "is_current" if pipeline == "scd2" else "true") == {1: "d"}
-
-
-def test_a_version_that_is_closed_while_the_order_is_forgotten_forgets_it_too(warehouse: Warehouse) -> None:
-    columns = "id bigint, v string, u timestamp, w timestamp"
-    by_w: dict[str, Any] = {"sequence_by": "w", "source_mode": "snapshot"}
-    warehouse.source(columns, (1, "a", T(300), T(1)), (2, "b", T(300), T(1)))
-    warehouse.load("scd2", twice=False, sequence_by="u", source_mode="snapshot")
-    warehouse.source(columns, (2, "b", T(300), T(1)))  # 1 is gone, and is closed by the load that forgets
-    load_table({**warehouse.parameters("scd2", **by_w), "override_guards": "target"})
-    assert {row["id"]: row["_sequence"] for row in warehouse.table()}[1] is None
-    warehouse.source(columns, (1, "a2", T(301), T(2)), (2, "b", T(300), T(1)))
-    assert warehouse.load("scd2", **by_w)["changed"] == 1
-    assert values(warehouse, "is_current") == {1: "a2", 2: "b"}
 
 
 def test_an_emptied_history_that_was_loaded_without_versions_is_none(warehouse: Warehouse) -> None:
@@ -570,63 +395,13 @@ def expect_in(text: str | None, pattern: str) -> None:
     assert re.search(pattern, text or ""), (pattern, text)
 
 
-def values(warehouse: Warehouse, condition: str, column: str = "v") -> dict[int, Any]:
-    rows = warehouse.spark.table(warehouse.target).where(condition).select("id", column).collect()
-    assert len({row["id"] for row in rows}) == len(rows)
-    return {row["id"]: row[column] for row in rows}
-
-
 def fresh_load(warehouse: Warehouse, pipeline: str, row: dict[str, Any]) -> Any:
     other = Warehouse(warehouse.spark, warehouse.workspace, warehouse.bronze, warehouse.silver, "fresh", 500)
     other.load(pipeline, twice=False, **row)
     return lambda columns: set(other.rows(*columns))
 
 
-def insert_by_hand(warehouse: Warehouse) -> None:
-    row = warehouse.spark.createDataFrame([(9, "by hand")], "id bigint, v string")
-    row.write.format("delta").mode("append").option("mergeSchema", "true").saveAsTable(warehouse.target)
-
-
-def forget_the_log(warehouse: Warehouse) -> None:
-    warehouse.spark.sql(f"DELETE FROM {warehouse.run_log}").collect()
-
-
 def warehouse_row(warehouse: Warehouse, run: int) -> dict[str, Any]:
     log = warehouse.spark.table(warehouse.run_log)
     (row,) = log.where(f"job_run_id = '{run}' AND target = '{warehouse.target}'").collect()
     return dict(row.asDict())
-
-
-def swap(
-    warehouse: Warehouse,
-    name: str,
-    other: str,
-    columns: str = "",
-    rows: list[tuple[Any, ...]] | None = None,
-    commits: int = 1,
-) -> None:
-    """Put another table in the place of one, both made before: the name and the version are those of the first."""
-    for _ in range(commits if columns else 0):
-        warehouse.source(columns, *(rows or []), name=other)
-    one, two = (warehouse.bronze_table(each) for each in (name, other))
-    if warehouse.bronze[0] == "spark_catalog":
-        schema = warehouse.bronze[1]  # a new name has no catalog there
-        warehouse.spark.sql(f"ALTER TABLE {one} RENAME TO {schema}.{name}_old").collect()
-        warehouse.spark.sql(f"ALTER TABLE {two} RENAME TO {schema}.{name}").collect()
-        return
-    folder = warehouse.workspace.joinpath(*warehouse.bronze)
-    for each in (one, two):
-        warehouse.spark.sql(f"DROP TABLE {each}").collect()
-    if (folder / other).exists():
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / other).rename(folder / name)
-    warehouse.spark.sql(f"CREATE TABLE {one} USING delta LOCATION '{folder / name}'").collect()
-
-
-def restore(warehouse: Warehouse, version: int) -> None:
-    from deltalake import DeltaTable
-
-    if warehouse.bronze[0] == "spark_catalog":
-        warehouse.spark.sql(f"RESTORE TABLE {warehouse.target} TO VERSION AS OF {version}").collect()
-    else:
-        DeltaTable(warehouse.target_folder).restore(version)

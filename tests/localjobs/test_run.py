@@ -156,7 +156,10 @@ def local(tmp_path: Path) -> Any:
         process.communicate()
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(),
+    reason="needs /proc to look for processes: run it on Linux, or in a container",
+)
 
 
 @needs_proc
